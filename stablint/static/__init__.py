@@ -1,0 +1,1 @@
+"""Reading: training code through libcst, never torch, nothing executed."""
