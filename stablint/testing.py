@@ -1,0 +1,87 @@
+"""The cases of a rule, run as its tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from textwrap import dedent
+
+from stablint.finding import Finding
+from stablint.rule import Rule, StaticRule
+from stablint.static.edits import apply_fixes
+from stablint.static.examine import examine
+from stablint.static.source import SourceFile
+
+_MARK = re.compile(r"[ \t]*# flagged[ \t]*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One `bad` or `good` case of a rule."""
+
+    rule: type[Rule]
+    kind: str
+    index: int
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.rule.name()}-{self.kind}-{self.index}"
+
+    def verify(self) -> None:
+        """Raise AssertionError unless exactly the marked lines are flagged, and fixed as promised."""
+        source = self.source()
+        findings = self.findings(source)
+        flagged = sorted({finding.location.start.line for finding in findings})
+        marked = self.marked()
+        if flagged != marked:
+            raise AssertionError(f"{self}: lines {marked} are marked, {flagged} flagged\n{self.shown(findings)}")
+        if self.kind == "bad":
+            self._verify_fixes(source, findings)
+
+    def _verify_fixes(self, source: SourceFile, findings: list[Finding]) -> None:
+        expected = self.rule.fixed[self.index] if self.index < len(self.rule.fixed) else None
+        fixes = [finding.fix for finding in findings if finding.fix is not None]
+        if expected is None:
+            if fixes:
+                raise AssertionError(f"{self}: a fix is offered ({fixes[0].message}), but `fixed` promises none")
+            return
+        if not fixes:
+            raise AssertionError(f"{self}: no fix is offered, but `fixed` promises one")
+        got = apply_fixes(source, fixes)
+        if got != dedent(expected):
+            raise AssertionError(f"{self}: the fixes make of it\n{got}\ninstead of\n{dedent(expected)}")
+
+    def source(self) -> SourceFile:
+        """Return the case as a file, without its marks."""
+        return SourceFile("case.py", _MARK.sub("", dedent(self.code)).encode())
+
+    def marked(self) -> list[int]:
+        """Return the lines that end in the mark."""
+        return [
+            line for line, text in enumerate(dedent(self.code).split("\n"), start=1) if _MARK.search(text)
+        ]
+
+    def findings(self, source: SourceFile) -> list[Finding]:
+        """Return what the rule, and nothing else, says of the case."""
+        rules = [self.rule()] if issubclass(self.rule, StaticRule) else []
+        findings = examine(source, rules)
+        if any(finding.code != self.rule.code for finding in findings):
+            raise AssertionError(f"{self}: something else was found\n{self.shown(findings)}")
+        return findings
+
+    def shown(self, findings: list[Finding]) -> str:
+        """Return the case with line numbers, and the findings, for a message."""
+        lines = [f"{line:3} {text}" for line, text in enumerate(dedent(self.code).split("\n"), start=1)]
+        lines += [f"line {found.location.start.line}: {found.code} {found.message}" for found in findings]
+        return "\n".join(lines)
+
+
+def cases(rules: Iterable[type[Rule]]) -> list[Case]:
+    """Return all cases of the rules."""
+    return [
+        Case(rule, kind, index, code)
+        for rule in rules
+        for kind, codes in (("bad", rule.bad), ("good", rule.good))
+        for index, code in enumerate(codes)
+    ]
