@@ -1,0 +1,1 @@
+"""Weights that start where training cannot use them."""

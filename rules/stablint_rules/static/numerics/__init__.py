@@ -1,0 +1,1 @@
+"""Operations that overflow, underflow or have no finite gradient at a value that can occur."""
