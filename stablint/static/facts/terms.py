@@ -1,0 +1,326 @@
+"""What an expression holds, as a symbolic term: how a tensor was made, which object a name is bound to.
+
+The interpreter builds terms; facts about them (intervals, provenance, layers) are functions of terms.  Two terms
+are the same value only where they are the same object or `same` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+if TYPE_CHECKING:
+    from stablint.static.facts.syntax import Scope
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unknown:
+    """Something about which nothing is known; `label` is what the code calls it."""
+
+    node: cst.CSTNode | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parameter:
+    """An argument of a function, seen from inside; `annotation` is its resolved type where it has one."""
+
+    function: Scope
+    name: str
+    node: cst.CSTNode
+    annotation: str | None = None
+    default: Term | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant:
+    """A number, string, boolean or None that the code states."""
+
+    value: object
+    node: cst.CSTNode | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """Something from outside the file, by its canonical dotted name (`torch.nn.functional.softmax`)."""
+
+    dotted: str
+    node: cst.CSTNode | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Closure:
+    """A function of the file; a method bound to `receiver`."""
+
+    function: Scope
+    receiver: Term | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassObject:
+    """A class of the file."""
+
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Receiver:
+    """`self` (or `cls`) inside the methods of a class."""
+
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instance:
+    """An object made by calling a class: of the file (`scope`) or from outside (`dotted`)."""
+
+    dotted: str
+    scope: Scope | None
+    positional: tuple[Term, ...]
+    keywords: Mapping[str, Term]
+    node: cst.CSTNode
+    open_arguments: bool = False
+    """Whether `*args` or `**kwargs` may hold more arguments."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Display:
+    """A list, tuple or set whose items are known, in order."""
+
+    kind: str
+    items: tuple[Term, ...]
+    node: cst.CSTNode | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dictionary:
+    """A dict with what is known of its items (a later one wins); `open` where there may be more."""
+
+    items: tuple[tuple[Term, Term], ...]
+    node: cst.CSTNode | None = None
+    open: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repeated:
+    """A list of unknown length whose items are all like `item` (a comprehension, a loop that appends)."""
+
+    item: Term
+    node: cst.CSTNode | None = None
+    start: Term | None = None
+    """What the list held before."""
+    lazy: bool = False
+    """Whether it is a generator."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attribute:
+    """An attribute of something, where no more is known."""
+
+    base: Term
+    name: str
+    node: cst.CSTNode | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """An element of something: `key` is a Constant, another term, or EACH for the element of an iteration."""
+
+    base: Term
+    key: Term
+    node: cst.CSTNode | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operation:
+    """A tensor operation, operator or layer applied: `name` is its one short name however it was spelled.
+
+    `operands` are the values worked on, `positional` and `keywords` the arguments as written behind them; `module`
+    is the layer where one was called, `graph` is False where it was computed under no_grad.
+    """
+
+    name: str
+    operands: tuple[Term, ...]
+    node: cst.CSTNode
+    dotted: str = ""
+    positional: tuple[Term, ...] = ()
+    keywords: Mapping[str, Term] = field(default_factory=dict)
+    module: Instance | None = None
+    graph: bool = True
+    open_arguments: bool = False
+
+    def argument(self, name: str, position: int | None = None) -> Term | None:
+        """Return an argument by keyword, or by its place behind the operands."""
+        if name in self.keywords:
+            return self.keywords[name]
+        if position is not None and position < len(self.positional):
+            return self.positional[position]
+        return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """A call of something of which no more is known."""
+
+    callee: Term
+    positional: tuple[Term, ...]
+    keywords: Mapping[str, Term]
+    node: cst.CSTNode
+    graph: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Either:
+    """One of several terms: what branches and loops join."""
+
+    options: tuple[Term, ...]
+
+
+Term = (
+    Unknown
+    | Parameter
+    | Constant
+    | Reference
+    | Closure
+    | ClassObject
+    | Receiver
+    | Instance
+    | Display
+    | Dictionary
+    | Repeated
+    | Attribute
+    | Item
+    | Operation
+    | Call
+    | Either
+)
+
+EACH = Constant("each element")
+"""The key of an Item that stands for the element of one iteration."""
+
+NONE = Constant(None)
+
+MOST_OPTIONS = 6
+"""A join of more than these is unknown: no rule can say anything useful of it."""
+
+
+def options(term: Term) -> tuple[Term, ...]:
+    """Return the alternatives of a term; itself alone where it is no join."""
+    return term.options if isinstance(term, Either) else (term,)
+
+
+def join(*terms: Term) -> Term:
+    """Return what is either of the terms."""
+    found: list[Term] = []
+    for term in terms:
+        for option in options(term):
+            if not any(option is other or _equal_constants(option, other) for other in found):
+                found.append(option)
+    if len(found) == 1:
+        return found[0]
+    if not found or len(found) > MOST_OPTIONS:
+        return Unknown()
+    return Either(tuple(found))
+
+
+def _equal_constants(a: Term, b: Term) -> bool:
+    if isinstance(a, Constant) and isinstance(b, Constant):
+        return type(a.value) is type(b.value) and a.value == b.value
+    if isinstance(a, Reference) and isinstance(b, Reference):
+        return a.dotted == b.dotted
+    if isinstance(a, Closure) and isinstance(b, Closure):
+        return a.function is b.function and a.receiver is b.receiver
+    return isinstance(a, ClassObject) and isinstance(b, ClassObject) and a.scope is b.scope
+
+
+def same(a: Term, b: Term, depth: int = 40) -> bool:
+    """Whether two terms certainly hold equal values: one object, or the same pure expression of equal ones."""
+    if a is b or _equal_constants(a, b):
+        return True
+    if depth == 0 or type(a) is not type(b):
+        return False
+    match a, b:
+        case Operation(), Operation():
+            return (
+                a.name == b.name
+                and a.name not in _RANDOM
+                and _same_all(a.operands, b.operands, depth)
+                and _same_all(a.positional, b.positional, depth)
+                and a.keywords.keys() == b.keywords.keys()
+                and all(same(a.keywords[name], b.keywords[name], depth - 1) for name in a.keywords)
+            )
+        case Attribute(), Attribute():
+            return a.name == b.name and same(a.base, b.base, depth - 1)
+        case Item(), Item():
+            return a.key is not EACH and same(a.key, b.key, depth - 1) and same(a.base, b.base, depth - 1)
+        case Receiver(), Receiver():
+            return a.scope is b.scope
+        case Display(), Display():
+            return a.kind == b.kind and _same_all(a.items, b.items, depth)
+        case _:
+            return False
+
+
+def _same_all(left: tuple[Term, ...], right: tuple[Term, ...], depth: int) -> bool:
+    return len(left) == len(right) and all(same(a, b, depth - 1) for a, b in zip(left, right, strict=True))
+
+
+_RANDOM = {"dropout", "rand", "randn", "randint", "bernoulli", "normal", "multinomial", "rand_like", "randn_like"}
+
+
+def parts(term: Term) -> Iterator[Term]:
+    """Yield the terms that a term is made of, one level down."""
+    match term:
+        case Operation():
+            yield from term.operands
+            yield from term.positional
+            yield from term.keywords.values()
+        case Call():
+            yield term.callee
+            yield from term.positional
+            yield from term.keywords.values()
+        case Instance():
+            yield from term.positional
+            yield from term.keywords.values()
+        case Display():
+            yield from term.items
+        case Dictionary():
+            for key, value in term.items:
+                yield key
+                yield value
+        case Repeated():
+            yield term.item
+            if term.start is not None:
+                yield term.start
+        case Attribute():
+            yield term.base
+        case Item():
+            yield term.base
+            yield term.key
+        case Either():
+            yield from term.options
+        case _:
+            pass
+
+
+def within(term: Term, limit: int = 2000) -> Iterator[Term]:
+    """Yield a term and all that it is made of, each once, at most `limit`."""
+    seen: set[int] = set()
+    stack = [term]
+    while stack and len(seen) < limit:
+        current = stack.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        stack.extend(parts(current))
+
+
+def number(term: Term | None) -> float | int | None:
+    """Return the number that a constant states (booleans are none)."""
+    if isinstance(term, Constant) and isinstance(term.value, int | float) and not isinstance(term.value, bool):
+        return term.value
+    return None

@@ -1,0 +1,274 @@
+"""Interpreting calls: what comes out when something is called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from stablint.static.facts.syntax import dotted_name
+from stablint.static.facts.terms import (
+    NONE,
+    Attribute,
+    Call,
+    ClassObject,
+    Closure,
+    Constant,
+    Dictionary,
+    Display,
+    Either,
+    Instance,
+    Operation,
+    Receiver,
+    Reference,
+    Repeated,
+    Term,
+    Unknown,
+    join,
+)
+from stablint.static.interpret.containers import appended, elements
+from stablint.static.interpret.expressions import evaluate
+from stablint.static.interpret.external import call_external, call_module, is_self_returning, tensor_method
+
+if TYPE_CHECKING:
+    from stablint.static.interpret.frame import Frame
+    from stablint.static.interpret.interpreter import Interpreter
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """The arguments of one call; `open` where `*` or `**` may hold more."""
+
+    positional: tuple[Term, ...] = ()
+    keywords: dict[str, Term] = field(default_factory=dict)
+    open: bool = False
+
+
+def call_expression(interpreter: Interpreter, frame: Frame, node: cst.Call) -> Term:
+    """Interpret a call as it stands in the code."""
+    func = node.func
+    if isinstance(func, cst.Attribute):
+        base = evaluate(interpreter, frame, func.value)
+        path = dotted_name(func)
+        override = frame.env.get(path) if frame.env is not None and path else None
+        if override is not None:
+            interpreter.terms[id(func)] = override
+            return apply(interpreter, frame, override, _arguments(interpreter, frame, node), node)
+        return method(interpreter, frame, base, func.attr.value, _arguments(interpreter, frame, node), node)
+    callee = evaluate(interpreter, frame, func)
+    return apply(interpreter, frame, callee, _arguments(interpreter, frame, node), node)
+
+
+def _arguments(interpreter: Interpreter, frame: Frame, node: cst.Call) -> Arguments:
+    positional: list[Term] = []
+    keywords: dict[str, Term] = {}
+    is_open = False
+    for argument in node.args:
+        value = evaluate(interpreter, frame, argument.value)
+        if argument.star == "*":
+            found = elements(interpreter, value)
+            if isinstance(found, Display):
+                positional.extend(found.items)
+            else:
+                is_open = True
+                if isinstance(found, Repeated):
+                    positional.append(found)
+        elif argument.star == "**":
+            if isinstance(value, Dictionary) and not value.open:
+                keywords |= {str(key.value): one for key, one in value.items if isinstance(key, Constant)}
+            else:
+                is_open = True
+        elif argument.keyword is not None:
+            keywords[argument.keyword.value] = value
+        else:
+            positional.append(value)
+    return Arguments(tuple(positional), keywords, is_open)
+
+
+def apply(interpreter: Interpreter, frame: Frame, callee: Term, arguments: Arguments, node: cst.Call) -> Term:
+    """Return what calling a term gives."""
+    match callee:
+        case Either(options=options):
+            live = [option for option in options if not (isinstance(option, Constant) and option.value is None)]
+            return join(*(apply(interpreter, frame, option, arguments, node) for option in live))
+        case Reference(dotted=dotted):
+            return call_external(interpreter, frame, dotted, arguments, node)
+        case ClassObject(scope=scope):
+            return interpreter.instantiate(scope, arguments, node)
+        case Closure():
+            return interpreter.call_closure(frame, callee, arguments, node)
+        case Receiver(scope=scope):
+            return _call_object(interpreter, frame, scope, callee, arguments, node)
+        case Instance(scope=scope) if scope is not None:
+            return _call_object(interpreter, frame, scope, callee, arguments, node)
+        case Instance():
+            return call_module(interpreter, frame, callee, arguments, node)
+        case Operation(name="partial", operands=(inner, *_)):
+            more = Arguments(
+                (*callee.positional, *arguments.positional),
+                {**callee.keywords, **arguments.keywords},
+                arguments.open or callee.open_arguments,
+            )
+            return apply(interpreter, frame, inner, more, node)
+        case _:
+            return Call(callee, arguments.positional, arguments.keywords, node, frame.graph)
+
+
+def _call_object(
+    interpreter: Interpreter,
+    frame: Frame,
+    scope: object,
+    callee: Receiver | Instance,
+    arguments: Arguments,
+    node: cst.Call,
+) -> Term:
+    """Calling an object of a class of the file runs `forward` of a module, `__call__` of anything else."""
+    owner = callee.scope
+    assert owner is not None
+    for name in ("__call__", "forward"):
+        function = interpreter.method_of(owner, name)
+        if function is not None:
+            return interpreter.call_closure(frame, Closure(function, callee), arguments, node)
+    inherited = interpreter.inherited_instance(owner)
+    if inherited is not None:
+        return call_module(interpreter, frame, inherited, arguments, node)
+    return Call(callee, arguments.positional, arguments.keywords, node, frame.graph)
+
+
+_GROWING = {"append", "add", "insert", "extend", "appendleft"}
+
+
+def method(
+    interpreter: Interpreter, frame: Frame, base: Term, name: str, arguments: Arguments, node: cst.Call
+) -> Term:
+    """Return what `base.name(...)` gives."""
+    match base:
+        case Either(options=options):
+            live = [option for option in options if not (isinstance(option, Constant) and option.value is None)]
+            return join(*(method(interpreter, frame, option, name, arguments, node) for option in live))
+        case Reference(dotted=dotted):
+            return apply(interpreter, frame, interpreter.reference(f"{dotted}.{name}", node), arguments, node)
+        case Attribute(base=Receiver() as receiver, name="super()"):
+            return _call_inherited(interpreter, frame, receiver, name, arguments, node)
+        case Display() | Repeated() if name in _GROWING:
+            _grow(interpreter, frame, base, name, arguments, node)
+            return NONE
+        case Display(kind="tuple", items=items) if name == "index":
+            return Unknown(node)
+        case Dictionary() if name in ("get", "pop", "items", "values", "keys"):
+            return _read_dictionary(interpreter, base, name, arguments, node)
+        case Instance(dotted="torch.nn.ModuleList" | "torch.nn.Sequential") if name in ("append", "extend"):
+            _grow_layers(interpreter, frame, base, name, arguments, node)
+            return base
+        case Receiver(scope=scope):
+            function = interpreter.method_of(scope, name)
+            if function is not None:
+                bound = interpreter.bind_method(function, base)
+                return interpreter.call_closure(frame, bound, arguments, node)
+            if is_self_returning(name):
+                return base
+            held = interpreter.member(scope, name, base)
+            if not (isinstance(held, Attribute) and held.base is base):
+                return apply(interpreter, frame, held, arguments, node)
+            if name in ("add_module", "register_module", "register_buffer", "register_parameter"):
+                _register(interpreter, frame, arguments, node)
+            return Call(interpreter.attribute_of(base, name, node), *_plain(arguments), node, frame.graph)
+        case Instance(scope=scope) if scope is not None:
+            function = interpreter.method_of(scope, name)
+            if function is not None:
+                return interpreter.call_closure(frame, interpreter.bind_method(function, base), arguments, node)
+            if is_self_returning(name):
+                return base
+            return Call(interpreter.attribute_of(base, name, node), *_plain(arguments), node, frame.graph)
+        case Instance():
+            if name == "forward":
+                return call_module(interpreter, frame, base, arguments, node)
+            if is_self_returning(name):
+                return base
+            return Call(interpreter.attribute_of(base, name, node), *_plain(arguments), node, frame.graph)
+        case _:
+            return tensor_method(interpreter, frame, base, name, arguments, node)
+
+
+def _plain(arguments: Arguments) -> tuple[tuple[Term, ...], dict[str, Term]]:
+    return arguments.positional, arguments.keywords
+
+
+def _path(node: cst.Call) -> str:
+    return dotted_name(node.func.value) if isinstance(node.func, cst.Attribute) else ""
+
+
+def _grow(
+    interpreter: Interpreter, frame: Frame, base: Term, name: str, arguments: Arguments, node: cst.Call
+) -> None:
+    path = _path(node)
+    if not path or frame.env is None or not arguments.positional:
+        return
+    looping = frame.depth > 0
+    value = arguments.positional[-1]
+    if name == "extend":
+        found = elements(interpreter, value)
+        if isinstance(found, Display):
+            for one in found.items:
+                base = appended(base, one, node, looping)
+        else:
+            base = appended(base, found.item if found is not None else Unknown(node), node, True)
+    else:
+        base = appended(base, value, node, looping)
+    interpreter.assign(frame, path, base)
+
+
+def _grow_layers(
+    interpreter: Interpreter, frame: Frame, base: Instance, name: str, arguments: Arguments, node: cst.Call
+) -> None:
+    path = _path(node)
+    inner = elements(interpreter, base)
+    if path and frame.env is not None and arguments.positional and inner is not None:
+        _grow(interpreter, frame, inner, name, arguments, node)
+        grown = frame.env.get(path)
+        if grown is not None:
+            interpreter.assign(frame, path, Instance(base.dotted, None, (grown,), {}, base.node))
+
+
+def _read_dictionary(
+    interpreter: Interpreter, base: Dictionary, name: str, arguments: Arguments, node: cst.Call
+) -> Term:
+    if name in ("get", "pop") and arguments.positional:
+        from stablint.static.interpret.containers import item
+
+        return item(interpreter, base, arguments.positional[0], node)
+    if base.open or not base.items:
+        return Unknown(node)
+    keys = tuple(key for key, _ in base.items)
+    values = tuple(value for _, value in base.items)
+    if name == "keys":
+        return Display("list", keys, node)
+    if name == "values":
+        return Display("list", values, node)
+    pairs = tuple(Display("tuple", pair, node) for pair in zip(keys, values, strict=True))
+    return Display("list", pairs, node)
+
+
+def _call_inherited(
+    interpreter: Interpreter, frame: Frame, receiver: Receiver, name: str, arguments: Arguments, node: cst.Call
+) -> Term:
+    """`super().name(...)`: the next definition among the bases of the file, else what the outer base makes of it."""
+    function = interpreter.inherited_method(receiver.scope, name)
+    if function is not None:
+        return interpreter.call_closure(frame, Closure(function, receiver), arguments, node)
+    if name == "__init__" and frame.env is not None:
+        outer = interpreter.outer_base(receiver.scope)
+        if outer is not None:
+            made = Instance(outer, None, arguments.positional, arguments.keywords, node, arguments.open)
+            frame.env["super().__init__"] = made
+        return NONE
+    return Call(Attribute(receiver, f"super().{name}"), arguments.positional, arguments.keywords, node, frame.graph)
+
+
+def _register(interpreter: Interpreter, frame: Frame, arguments: Arguments, node: cst.Call) -> None:
+    """`self.add_module("name", layer)` is `self.name = layer`."""
+    values = [*arguments.positional, *arguments.keywords.values()]
+    receiver = _path(node)
+    if len(values) >= 2 and isinstance(values[0], Constant) and frame.env is not None and receiver:
+        frame.env[f"{receiver}.{values[0].value}"] = values[1]

@@ -1,0 +1,172 @@
+"""Elements of lists, tuples, dicts and containers of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from stablint.static.facts.terms import (
+    EACH,
+    Constant,
+    Dictionary,
+    Display,
+    Either,
+    Instance,
+    Item,
+    Operation,
+    Repeated,
+    Term,
+    Unknown,
+    join,
+    number,
+)
+
+if TYPE_CHECKING:
+    from stablint.static.interpret.interpreter import Interpreter
+
+MOST_ROUNDS = 64
+"""A loop over more than this many known elements is not unrolled."""
+
+LAYER_LISTS = {"torch.nn.ModuleList", "torch.nn.Sequential", "torch.nn.ParameterList"}
+LAYER_DICTS = {"torch.nn.ModuleDict", "torch.nn.ParameterDict"}
+
+
+def item(interpreter: Interpreter, base: Term, key: Term, node: cst.CSTNode) -> Term:
+    """Return `base[key]`."""
+    match base:
+        case Either(options=options):
+            return join(*(item(interpreter, option, key, node) for option in options))
+        case Display(items=items):
+            index = number(key)
+            if isinstance(index, int) and -len(items) <= index < len(items):
+                return items[index]
+            return join(*items) if items and key is EACH else Item(base, key, node)
+        case Dictionary(items=items) if isinstance(key, Constant):
+            for known, value in reversed(items):
+                if isinstance(known, Constant) and known.value == key.value:
+                    return value
+        case Repeated():
+            return base.item
+        case Instance(dotted=dotted):
+            inner = elements(interpreter, base)
+            if inner is not None and dotted in LAYER_LISTS:
+                return item(interpreter, inner, key, node)
+            if dotted in LAYER_DICTS and base.positional:
+                return item(interpreter, base.positional[0], key, node)
+        case _:
+            pass
+    return Item(base, key, node)
+
+
+def elements(interpreter: Interpreter, container: Term) -> Display | Repeated | None:
+    """Return the layers of a ModuleList or Sequential, or the items of a list, in order."""
+    match container:
+        case Display() | Repeated():
+            return container
+        case Instance(dotted="torch.nn.Sequential", positional=positional):
+            if len(positional) == 1 and isinstance(positional[0], Repeated):
+                return positional[0]
+            if len(positional) == 1 and isinstance(positional[0], Dictionary | Operation):
+                return _ordered_layers(positional[0])
+            return Display("list", tuple(_without_names(positional)), container.node)
+        case Instance(dotted=dotted, positional=positional) if dotted in LAYER_LISTS:
+            return elements(interpreter, positional[0]) if positional else Display("list", (), container.node)
+        case Operation(name="reversed", operands=(inner, *_)):
+            found = elements(interpreter, inner)
+            return Display("list", found.items[::-1], found.node) if isinstance(found, Display) else found
+        case _:
+            return None
+
+
+
+def _ordered_layers(layers: Term) -> Display | Repeated | None:
+    """`Sequential(OrderedDict([("name", layer), ...]))`: the layers of its pairs."""
+    inner = layers.operands[0] if isinstance(layers, Operation) and layers.operands else layers
+    if isinstance(inner, Dictionary):
+        return None if inner.open else Display("list", tuple(value for _, value in inner.items), inner.node)
+    if isinstance(inner, Display) and all(
+        isinstance(pair, Display) and len(pair.items) == 2 for pair in inner.items
+    ):
+        return Display("list", tuple(pair.items[1] for pair in inner.items if isinstance(pair, Display)), inner.node)
+    return None
+
+
+def _without_names(layers: Sequence[Term]) -> list[Term]:
+    return [
+        layer.items[1]
+        if isinstance(layer, Display) and len(layer.items) == 2 and isinstance(layer.items[0], Constant)
+        else layer
+        for layer in layers
+    ]
+
+
+def iterated(interpreter: Interpreter, iterable: Term, node: cst.CSTNode) -> Term:
+    """Return what the variable of a loop over `iterable` holds."""
+    match iterable:
+        case Either(options=options):
+            return join(*(iterated(interpreter, option, node) for option in options))
+        case Operation(name="enumerate", operands=(inner, *_)):
+            return Display("tuple", (Unknown(node, "index"), iterated(interpreter, inner, node)), node)
+        case Operation(name="zip", operands=inner):
+            return Display("tuple", tuple(iterated(interpreter, one, node) for one in inner), node)
+        case Operation(name="reversed" | "tqdm" | "list" | "tuple" | "sorted", operands=(inner, *_)):
+            return iterated(interpreter, inner, node)
+        case Operation(name="range"):
+            return Unknown(node, "index")
+        case Display() | Repeated() | Instance():
+            found = elements(interpreter, iterable)
+            if isinstance(found, Display) and found.items:
+                return join(*found.items)
+            if isinstance(found, Repeated):
+                return found.item
+        case _:
+            pass
+    return Item(iterable, EACH, node)
+
+
+def unrolled(interpreter: Interpreter, iterable: Term) -> Sequence[Term] | None:
+    """Return the elements of a loop whose rounds are known and few."""
+    rounds: Sequence[Term] | None = None
+    match iterable:
+        case Operation(name="range", operands=bounds):
+            numbers = [number(bound) for bound in bounds]
+            if all(isinstance(value, int) for value in numbers) and 1 <= len(numbers) <= 3:
+                counted = range(*numbers) if 0 not in numbers[2:] else range(0)  # type: ignore[arg-type]
+                if len(counted) <= MOST_ROUNDS:
+                    # No node: the rounds of a loop are no literals that the code states.
+                    rounds = [Constant(value) for value in counted]
+        case Operation(name="enumerate", operands=(inner,)):
+            found = unrolled(interpreter, inner)
+            if found is not None:
+                rounds = [Display("tuple", (Constant(index), value)) for index, value in enumerate(found)]
+        case Operation(name="zip", operands=inner):
+            columns = [unrolled(interpreter, one) for one in inner]
+            if columns and all(column is not None for column in columns):
+                rounds = [Display("tuple", row) for row in zip(*columns, strict=False)]  # type: ignore[arg-type]
+        case Operation(name="reversed", operands=(inner,)):
+            found = unrolled(interpreter, inner)
+            rounds = None if found is None else list(found)[::-1]
+        case Display() | Instance():
+            inside = elements(interpreter, iterable)
+            if isinstance(inside, Display):
+                rounds = inside.items
+        case _:
+            pass
+    return rounds if rounds is not None and len(rounds) <= MOST_ROUNDS else None
+
+
+def appended(container: Term, value: Term, node: cst.CSTNode, looping: bool) -> Term:
+    """Return a list after `append(value)`; in a loop that is not unrolled it holds any number of such values."""
+    if isinstance(container, Display) and not looping:
+        return Display(container.kind, (*container.items, value), container.node)
+    if isinstance(container, Repeated):
+        return Repeated(join(container.item, value), container.node, container.start)
+    if isinstance(container, Display):
+        if not container.items:
+            return Repeated(value, container.node, container)
+        return Repeated(join(*container.items, value), container.node, container)
+    if isinstance(container, Either):
+        return join(*(appended(option, value, node, looping) for option in container.options))
+    return Operation("append", (container, value), node)

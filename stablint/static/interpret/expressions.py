@@ -1,0 +1,360 @@
+"""Interpreting expressions: from a node to the term it holds."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import libcst as cst
+
+from stablint.static.facts.syntax import dotted_name
+from stablint.static.facts.terms import (
+    Attribute,
+    Constant,
+    Dictionary,
+    Display,
+    Either,
+    Instance,
+    Operation,
+    Receiver,
+    Reference,
+    Repeated,
+    Term,
+    Unknown,
+    join,
+    number,
+)
+from stablint.static.interpret.containers import item, iterated, unrolled
+
+if TYPE_CHECKING:
+    from stablint.static.interpret.frame import Frame
+    from stablint.static.interpret.interpreter import Interpreter
+
+
+def evaluate(interpreter: Interpreter, frame: Frame, node: cst.BaseExpression) -> Term:
+    """Return what an expression holds here, and remember it."""
+    handler = _EXPRESSIONS.get(type(node))
+    term: Term = Unknown(node) if handler is None else handler(interpreter, frame, node)
+    interpreter.terms[id(node)] = term
+    return term
+
+
+def _name(interpreter: Interpreter, frame: Frame, node: cst.Name) -> Term:
+    env = frame.env
+    if env is not None:
+        term = env.get(node.value)
+        if term is not None:
+            return term
+    return interpreter.outer_name(node.value, frame, node)
+
+
+def _attribute(interpreter: Interpreter, frame: Frame, node: cst.Attribute) -> Term:
+    base = evaluate(interpreter, frame, node.value)
+    env = frame.env
+    if env is not None and not isinstance(base, Reference):
+        path = dotted_name(node)
+        if path and path in env:
+            return env[path]
+    return attribute(interpreter, base, node.attr.value, node)
+
+
+def attribute(interpreter: Interpreter, base: Term, name: str, node: cst.CSTNode) -> Term:
+    """Return `base.name`."""
+    match base:
+        case Reference(dotted=dotted):
+            return interpreter.reference(f"{dotted}.{name}", node)
+        case Receiver(scope=scope):
+            return interpreter.member(scope, name, base)
+        case Instance(scope=scope) if scope is not None:
+            return interpreter.member(scope, name, base)
+        case Either(options=options):
+            return join(*(attribute(interpreter, option, name, node) for option in options))
+        case _:
+            if name in _TENSOR_PROPERTIES:
+                return Operation(_TENSOR_PROPERTIES[name], (base,), node, dotted=f"torch.Tensor.{name}")
+            return interpreter.attribute_of(base, name, node)
+
+
+_TENSOR_PROPERTIES = {"data": "data", "T": "transpose", "mT": "transpose", "real": "real"}
+
+
+def _call(interpreter: Interpreter, frame: Frame, node: cst.Call) -> Term:
+    from stablint.static.interpret.calls import call_expression
+
+    return call_expression(interpreter, frame, node)
+
+
+def _integer(interpreter: Interpreter, frame: Frame, node: cst.Integer) -> Term:
+    return Constant(_literal(node.value, int, 0), node)
+
+
+def _float(interpreter: Interpreter, frame: Frame, node: cst.Float) -> Term:
+    return Constant(_literal(node.value, float), node)
+
+
+def _literal(text: str, kind: Callable[..., Any], *more: int) -> object:
+    try:
+        return kind(text, *more)
+    except ValueError:  # a literal too long for int()
+        return text
+
+
+def _string(interpreter: Interpreter, frame: Frame, node: cst.SimpleString) -> Term:
+    try:
+        return Constant(node.evaluated_value, node)
+    except (ValueError, SyntaxError):
+        return Unknown(node)
+
+
+def _sequence(interpreter: Interpreter, frame: Frame, node: cst.Tuple | cst.List | cst.Set) -> Term:
+    items: list[Term] = []
+    known = True
+    repeated: list[Term] = []
+    for element in node.elements:
+        value = evaluate(interpreter, frame, element.value)
+        if not isinstance(element, cst.StarredElement):
+            items.append(value)
+        elif isinstance(value, Display):
+            items.extend(value.items)
+        else:
+            known = False
+            repeated.append(iterated(interpreter, value, element))
+    if not known:
+        return Repeated(join(*items, *repeated), node)
+    return Display(type(node).__name__.lower(), tuple(items), node)
+
+
+def _dictionary(interpreter: Interpreter, frame: Frame, node: cst.Dict) -> Term:
+    items: list[tuple[Term, Term]] = []
+    is_open = False
+    for element in node.elements:
+        value = evaluate(interpreter, frame, element.value)
+        if isinstance(element, cst.DictElement):
+            items.append((evaluate(interpreter, frame, element.key), value))
+        elif isinstance(value, Dictionary):
+            items.extend(value.items)
+            is_open = is_open or value.open
+        else:
+            is_open = True
+    return Dictionary(tuple(items), node, is_open)
+
+
+def _comprehension(interpreter: Interpreter, frame: Frame, node: cst.ListComp | cst.SetComp | cst.GeneratorExp) -> Term:
+    saved = dict(frame.env or {})
+    rounds = None
+    if node.for_in.inner_for_in is None and not node.for_in.ifs:
+        iterable = evaluate(interpreter, frame, node.for_in.iter)
+        rounds = unrolled(interpreter, iterable)
+    result: Term
+    if rounds is not None:
+        items = []
+        for element in rounds:
+            _bind(interpreter, frame, node.for_in.target, element)
+            items.append(evaluate(interpreter, frame, node.elt))
+        result = Display("list", tuple(items), node)
+    else:
+        _bind_comprehension(interpreter, frame, node.for_in)
+        element = evaluate(interpreter, frame, node.elt)
+        result = Repeated(element, node, lazy=isinstance(node, cst.GeneratorExp))
+    frame.env = saved
+    return result
+
+
+def _dict_comprehension(interpreter: Interpreter, frame: Frame, node: cst.DictComp) -> Term:
+    saved = dict(frame.env or {})
+    _bind_comprehension(interpreter, frame, node.for_in)
+    key = evaluate(interpreter, frame, node.key)
+    value = evaluate(interpreter, frame, node.value)
+    frame.env = saved
+    return Dictionary(((key, value),), node, open=True)
+
+
+def _bind_comprehension(interpreter: Interpreter, frame: Frame, part: cst.CompFor) -> None:
+    iterable = evaluate(interpreter, frame, part.iter)
+    _bind(interpreter, frame, part.target, iterated(interpreter, iterable, part))
+    for test in part.ifs:
+        evaluate(interpreter, frame, test.test)
+    if part.inner_for_in is not None:
+        _bind_comprehension(interpreter, frame, part.inner_for_in)
+
+
+def _bind(interpreter: Interpreter, frame: Frame, target: cst.CSTNode, value: Term) -> None:
+    from stablint.static.interpret.statements import bind
+
+    bind(interpreter, frame, target, value)
+
+
+def _subscript(interpreter: Interpreter, frame: Frame, node: cst.Subscript) -> Term:
+    base = evaluate(interpreter, frame, node.value)
+    keys: list[Term] = []
+    for element in node.slice:
+        part = element.slice
+        if isinstance(part, cst.Index):
+            keys.append(evaluate(interpreter, frame, part.value))
+        else:
+            for bound in (part.lower, part.upper, part.step) if isinstance(part, cst.Slice) else ():
+                if bound is not None:
+                    evaluate(interpreter, frame, bound)
+            keys.append(Unknown(part, "slice"))
+    if len(keys) == 1 and not (isinstance(keys[0], Unknown) and keys[0].label == "slice"):
+        path = dotted_name(node.value)
+        if path and isinstance(keys[0], Constant) and frame.env is not None:
+            stored = frame.env.get(f"{path}[{keys[0].value!r}]")
+            if stored is not None:
+                return stored
+        return item(interpreter, base, keys[0], node)
+    return Operation("index", (base,), node, positional=tuple(keys), graph=frame.graph)
+
+
+_FOLDED: dict[str, Callable[[Any, Any], Any]] = {
+    "Add": operator.add,
+    "Subtract": operator.sub,
+    "Multiply": operator.mul,
+    "Divide": operator.truediv,
+    "FloorDivide": operator.floordiv,
+    "Modulo": operator.mod,
+    "Power": operator.pow,
+}
+
+OPERATORS = {
+    "Add": "add",
+    "Subtract": "sub",
+    "Multiply": "mul",
+    "Divide": "div",
+    "FloorDivide": "floor_divide",
+    "Modulo": "remainder",
+    "Power": "pow",
+    "MatrixMultiply": "matmul",
+    "BitAnd": "bitwise_and",
+    "BitOr": "bitwise_or",
+    "BitXor": "bitwise_xor",
+    "LeftShift": "shift",
+    "RightShift": "shift",
+}
+
+
+def _binary(interpreter: Interpreter, frame: Frame, node: cst.BinaryOperation) -> Term:
+    left = evaluate(interpreter, frame, node.left)
+    right = evaluate(interpreter, frame, node.right)
+    return binary(interpreter, frame, type(node.operator).__name__, left, right, node)
+
+
+def binary(
+    interpreter: Interpreter, frame: Frame, symbol: str, left: Term, right: Term, node: cst.CSTNode
+) -> Term:
+    """Return `left symbol right`, folded where both are numbers or lists."""
+    a, b = number(left), number(right)
+    if a is not None and b is not None and symbol in _FOLDED and not (symbol == "Power" and abs(b) > 64):
+        try:
+            return Constant(_FOLDED[symbol](a, b), node)
+        except (ArithmeticError, ValueError):
+            return Unknown(node)
+    if symbol == "Add" and isinstance(left, Display) and isinstance(right, Display):
+        return Display(left.kind, (*left.items, *right.items), left.node)
+    if symbol == "Add" and isinstance(left, Display | Repeated) and isinstance(right, Display | Repeated):
+        return Repeated(join(_inside(left), _inside(right)), left.node, left)
+    if symbol == "Multiply" and isinstance(left, Display):
+        if isinstance(b, int) and 0 <= b * len(left.items) <= 256:
+            return Display(left.kind, left.items * b, node)
+        return Repeated(_inside(left), node) if left.items else left
+    return Operation(OPERATORS.get(symbol, symbol), (left, right), node, graph=frame.graph)
+
+
+def _inside(container: Display | Repeated) -> Term:
+    if isinstance(container, Repeated):
+        return container.item
+    return join(*container.items) if container.items else Unknown(container.node)
+
+
+def _unary(interpreter: Interpreter, frame: Frame, node: cst.UnaryOperation) -> Term:
+    value = evaluate(interpreter, frame, node.expression)
+    known = number(value)
+    symbol = type(node.operator).__name__
+    if symbol == "Minus":
+        return Constant(-known, node) if known is not None else Operation("neg", (value,), node, graph=frame.graph)
+    if symbol == "Plus":
+        return value
+    return Operation("not" if symbol == "Not" else "bitwise_not", (value,), node)
+
+
+def _comparison(interpreter: Interpreter, frame: Frame, node: cst.Comparison) -> Term:
+    operands = [evaluate(interpreter, frame, node.left)]
+    names = []
+    for part in node.comparisons:
+        operands.append(evaluate(interpreter, frame, part.comparator))
+        names.append(type(part.operator).__name__)
+    return Operation("compare", tuple(operands), node, positional=tuple(Constant(name) for name in names))
+
+
+def _boolean(interpreter: Interpreter, frame: Frame, node: cst.BooleanOperation) -> Term:
+    left = evaluate(interpreter, frame, node.left)
+    right = evaluate(interpreter, frame, node.right)
+    return Operation("or" if isinstance(node.operator, cst.Or) else "and", (left, right), node)
+
+
+def _conditional(interpreter: Interpreter, frame: Frame, node: cst.IfExp) -> Term:
+    evaluate(interpreter, frame, node.test)
+    return join(evaluate(interpreter, frame, node.body), evaluate(interpreter, frame, node.orelse))
+
+
+def _walrus(interpreter: Interpreter, frame: Frame, node: cst.NamedExpr) -> Term:
+    value = evaluate(interpreter, frame, node.value)
+    _bind(interpreter, frame, node.target, value)
+    return value
+
+
+def _lambda(interpreter: Interpreter, frame: Frame, node: cst.Lambda) -> Term:
+    from stablint.static.facts.terms import Closure
+
+    return Closure(interpreter.scope_of(node))
+
+
+def _await(interpreter: Interpreter, frame: Frame, node: cst.Await) -> Term:
+    return evaluate(interpreter, frame, node.expression)
+
+
+def _yield(interpreter: Interpreter, frame: Frame, node: cst.Yield) -> Term:
+    if isinstance(node.value, cst.From):
+        evaluate(interpreter, frame, node.value.item)
+    elif node.value is not None:
+        frame.yields.append(evaluate(interpreter, frame, node.value))
+    else:
+        frame.yields.append(Constant(None))
+    return Unknown(node)
+
+
+def _formatted(interpreter: Interpreter, frame: Frame, node: cst.FormattedString) -> Term:
+    for part in node.parts:
+        if isinstance(part, cst.FormattedStringExpression):
+            evaluate(interpreter, frame, part.expression)
+    return Unknown(node, "text")
+
+
+_EXPRESSIONS: dict[type[cst.CSTNode], Callable[..., Term]] = {
+    cst.Name: _name,
+    cst.Attribute: _attribute,
+    cst.Call: _call,
+    cst.Integer: _integer,
+    cst.Float: _float,
+    cst.SimpleString: _string,
+    cst.Tuple: _sequence,
+    cst.List: _sequence,
+    cst.Set: _sequence,
+    cst.Dict: _dictionary,
+    cst.ListComp: _comprehension,
+    cst.SetComp: _comprehension,
+    cst.GeneratorExp: _comprehension,
+    cst.DictComp: _dict_comprehension,
+    cst.Subscript: _subscript,
+    cst.BinaryOperation: _binary,
+    cst.UnaryOperation: _unary,
+    cst.Comparison: _comparison,
+    cst.BooleanOperation: _boolean,
+    cst.IfExp: _conditional,
+    cst.NamedExpr: _walrus,
+    cst.Lambda: _lambda,
+    cst.Await: _await,
+    cst.Yield: _yield,
+    cst.FormattedString: _formatted,
+}

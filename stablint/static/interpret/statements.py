@@ -1,0 +1,348 @@
+"""Interpreting statements: what they do to the variables of a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from stablint.static.facts.syntax import dotted_name
+from stablint.static.facts.terms import (
+    EACH,
+    NONE,
+    ClassObject,
+    Closure,
+    Constant,
+    Display,
+    Operation,
+    Reference,
+    Repeated,
+    Term,
+    Unknown,
+)
+from stablint.static.interpret.containers import item, iterated, unrolled
+from stablint.static.interpret.expressions import binary, evaluate
+from stablint.static.interpret.frame import Frame, Loop, join_environments, widen
+
+if TYPE_CHECKING:
+    from stablint.static.interpret.interpreter import Interpreter
+
+_LARGEST_UNROLLED_BODY = 12
+
+
+def run_suite(interpreter: Interpreter, frame: Frame, body: Sequence[cst.CSTNode]) -> None:
+    """Interpret statements until no path goes on."""
+    for statement in body:
+        if frame.env is None:
+            return
+        if isinstance(statement, cst.SimpleStatementLine):
+            run_suite(interpreter, frame, statement.body)
+            continue
+        handler = _STATEMENTS.get(type(statement))
+        if handler is not None:
+            handler(interpreter, frame, statement)
+
+
+def _expression(interpreter: Interpreter, frame: Frame, node: cst.Expr) -> None:
+    evaluate(interpreter, frame, node.value)
+
+
+def _assign(interpreter: Interpreter, frame: Frame, node: cst.Assign) -> None:
+    value = evaluate(interpreter, frame, node.value)
+    for target in node.targets:
+        bind(interpreter, frame, target.target, value)
+
+
+def _annotated(interpreter: Interpreter, frame: Frame, node: cst.AnnAssign) -> None:
+    if node.value is not None:
+        bind(interpreter, frame, node.target, evaluate(interpreter, frame, node.value))
+
+
+def _augmented(interpreter: Interpreter, frame: Frame, node: cst.AugAssign) -> None:
+    before = evaluate(interpreter, frame, node.target)
+    value = evaluate(interpreter, frame, node.value)
+    after = binary(interpreter, frame, type(node.operator).__name__.removesuffix("Assign"), before, value, node)
+    interpreter.record(node, after)
+    bind(interpreter, frame, node.target, after)
+
+
+def bind(interpreter: Interpreter, frame: Frame, target: cst.CSTNode, value: Term) -> None:
+    """Assign a value to a target: a name, an attribute path, an element, or a tuple of targets."""
+    env = frame.env
+    if env is None:
+        return
+    match target:
+        case cst.Name(value=name):
+            interpreter.assign(frame, name, value)
+            interpreter.record(target, value)
+        case cst.Attribute(value=base):
+            evaluate(interpreter, frame, base)
+            path = dotted_name(target)
+            if path:
+                env[path] = value
+            interpreter.record(target, value)
+        case cst.Subscript(value=base):
+            store(interpreter, frame, base, value, target)
+        case cst.Tuple(elements=elements) | cst.List(elements=elements):
+            for index, element in enumerate(elements):
+                if isinstance(element, cst.StarredElement):
+                    bind(interpreter, frame, element.value, Unknown(element))
+                else:
+                    bind(interpreter, frame, element.value, item(interpreter, value, Constant(index), element.value))
+        case _:
+            pass
+
+
+def store(interpreter: Interpreter, frame: Frame, base: cst.BaseExpression, value: Term, node: cst.CSTNode) -> None:
+    """`base[...] = value`: the base now holds something that was written into."""
+    before = evaluate(interpreter, frame, base)
+    path = dotted_name(base)
+    if path and frame.env is not None:
+        interpreter.assign(frame, path, interpreter.stored(before, value, node))
+
+
+def _if(interpreter: Interpreter, frame: Frame, node: cst.If) -> None:
+    test = evaluate(interpreter, frame, node.test)
+    before = dict(frame.env or {})
+    verdict = truth(test)
+    after = before if verdict is not True else None
+    if verdict is not False:
+        run_suite(interpreter, frame, node.body.body)
+    else:
+        frame.env = None
+    taken = frame.env
+    if verdict is True:
+        return
+    frame.env = dict(after or {})
+    if isinstance(node.orelse, cst.If):
+        _if(interpreter, frame, node.orelse)
+    elif node.orelse is not None:
+        run_suite(interpreter, frame, node.orelse.body.body)
+    frame.env = join_environments(taken, frame.env)
+
+
+def truth(test: Term) -> bool | None:
+    """Return what a test certainly is: only a literal True or False decides, a flag may be edited by its reader."""
+    return test.value if isinstance(test, Constant) and isinstance(test.value, bool) and test.node is not None else None
+
+
+def _for(interpreter: Interpreter, frame: Frame, node: cst.For) -> None:
+    iterable = evaluate(interpreter, frame, node.iter)
+    rounds = unrolled(interpreter, iterable)
+    if rounds is not None and _statements(node.body) <= _LARGEST_UNROLLED_BODY:
+        _unrolled_for(interpreter, frame, node, rounds)
+    else:
+
+        def bind_target() -> None:
+            bind(interpreter, frame, node.target, iterated(interpreter, iterable, node))
+
+        _loop(interpreter, frame, node.body.body, bind_target)
+    if node.orelse is not None:
+        run_suite(interpreter, frame, node.orelse.body.body)
+
+
+def _statements(suite: cst.BaseSuite) -> int:
+    count = 0
+    for statement in suite.body:
+        inner = getattr(statement, "body", None)
+        count += 1 + (_statements(inner) if isinstance(inner, cst.BaseSuite) else 0)
+    return count
+
+
+def _unrolled_for(interpreter: Interpreter, frame: Frame, node: cst.For, rounds: Sequence[Term]) -> None:
+    loop = Loop()
+    frame.loops.append(loop)
+    for element in rounds:
+        if frame.env is None:
+            break
+        bind(interpreter, frame, node.target, element)
+        run_suite(interpreter, frame, node.body.body)
+        frame.env = join_environments(frame.env, *loop.continues)
+        loop.continues.clear()
+    frame.loops.pop()
+    frame.env = join_environments(frame.env, *loop.breaks)
+
+
+def _while(interpreter: Interpreter, frame: Frame, node: cst.While) -> None:
+    def test() -> None:
+        evaluate(interpreter, frame, node.test)
+
+    _loop(interpreter, frame, node.body.body, test)
+    if node.orelse is not None:
+        run_suite(interpreter, frame, node.orelse.body.body)
+
+
+def _loop(
+    interpreter: Interpreter, frame: Frame, body: Sequence[cst.CSTNode], start: Callable[[], None]
+) -> None:
+    before = dict(frame.env or {})
+    loop = Loop()
+    head = before
+    end = None
+    frame.depth += 1
+    # Deeply nested loops run their bodies once: the second pass would cost 2 ** depth.
+    for _ in range(2 if frame.depth <= 3 else 1):
+        frame.loops.append(loop)
+        loop.breaks.clear()
+        loop.continues.clear()
+        frame.env = dict(head)
+        start()
+        run_suite(interpreter, frame, body)
+        frame.loops.pop()
+        end = join_environments(frame.env, *loop.continues)
+        head = widen(before, end)
+    frame.depth -= 1
+    frame.env = join_environments(before, end, *loop.breaks)
+
+
+def _with(interpreter: Interpreter, frame: Frame, node: cst.With) -> None:
+    graph = frame.graph
+    for with_item in node.items:
+        manager = evaluate(interpreter, frame, with_item.item)
+        switched = grad_mode(manager)
+        if switched is not None:
+            frame.graph = switched
+        if with_item.asname is not None:
+            bind(interpreter, frame, with_item.asname.name, manager)
+    run_suite(interpreter, frame, node.body.body)
+    frame.graph = graph
+
+
+def grad_mode(manager: Term) -> bool | None:
+    """Return what a context manager or decorator does to gradient recording; None where it does nothing."""
+    if isinstance(manager, Operation | Reference):
+        name = manager.dotted
+    else:
+        callee = getattr(manager, "callee", None)
+        name = callee.dotted if isinstance(callee, Reference) else getattr(manager, "dotted", "")
+    if name in _NO_GRAD:
+        return False
+    if name == "torch.enable_grad" or name == "torch.autograd.enable_grad":
+        return True
+    if name.endswith("set_grad_enabled"):
+        positional = getattr(manager, "positional", ())
+        return False if positional and isinstance(positional[0], Constant) and positional[0].value is False else None
+    return None
+
+
+_NO_GRAD = {
+    "torch.no_grad",
+    "torch.inference_mode",
+    "torch.autograd.no_grad",
+    "torch.autograd.grad_mode.no_grad",
+    "torch.autograd.inference_mode",
+    "torch.autograd.grad_mode.inference_mode",
+}
+
+
+def _try(interpreter: Interpreter, frame: Frame, node: cst.Try | cst.TryStar) -> None:
+    before = dict(frame.env or {})
+    run_suite(interpreter, frame, node.body.body)
+    after = frame.env
+    interrupted = join_environments(before, after)
+    ends = []
+    for handler in node.handlers:
+        frame.env = dict(interrupted or before)
+        run_suite(interpreter, frame, handler.body.body)
+        ends.append(frame.env)
+    frame.env = after
+    if node.orelse is not None and frame.env is not None:
+        run_suite(interpreter, frame, node.orelse.body.body)
+    frame.env = join_environments(frame.env, *ends)
+    if node.finalbody is not None:
+        alive = frame.env is not None
+        frame.env = frame.env if alive else dict(before)
+        run_suite(interpreter, frame, node.finalbody.body.body)
+        frame.env = frame.env if alive else None
+
+
+def _match(interpreter: Interpreter, frame: Frame, node: cst.Match) -> None:
+    evaluate(interpreter, frame, node.subject)
+    before = dict(frame.env or {})
+    ends: list[dict[str, Term] | None] = [before]
+    for case in node.cases:
+        frame.env = dict(before)
+        run_suite(interpreter, frame, case.body.body)
+        ends.append(frame.env)
+    frame.env = join_environments(*ends)
+
+
+def _return(interpreter: Interpreter, frame: Frame, node: cst.Return) -> None:
+    frame.returns.append(NONE if node.value is None else evaluate(interpreter, frame, node.value))
+    _leave(frame)
+
+
+def _raise(interpreter: Interpreter, frame: Frame, node: cst.Raise) -> None:
+    if node.exc is not None:
+        evaluate(interpreter, frame, node.exc)
+    frame.env = None
+
+
+def _leave(frame: Frame) -> None:
+    if frame.env is not None:
+        frame.exits.append(frame.env)
+    frame.env = None
+
+
+def _break(interpreter: Interpreter, frame: Frame, node: cst.Break) -> None:
+    if frame.loops and frame.env is not None:
+        frame.loops[-1].breaks.append(frame.env)
+    frame.env = None
+
+
+def _continue(interpreter: Interpreter, frame: Frame, node: cst.Continue) -> None:
+    if frame.loops and frame.env is not None:
+        frame.loops[-1].continues.append(frame.env)
+    frame.env = None
+
+
+def _assert(interpreter: Interpreter, frame: Frame, node: cst.Assert) -> None:
+    evaluate(interpreter, frame, node.test)
+
+
+def _delete(interpreter: Interpreter, frame: Frame, node: cst.Del) -> None:
+    path = dotted_name(node.target)
+    if path and frame.env is not None:
+        frame.env.pop(path, None)
+
+
+def _function(interpreter: Interpreter, frame: Frame, node: cst.FunctionDef) -> None:
+    scope = interpreter.scope_of(node)
+    receiver = None
+    interpreter.assign(frame, node.name.value, Closure(scope, receiver))
+
+
+def _class(interpreter: Interpreter, frame: Frame, node: cst.ClassDef) -> None:
+    interpreter.assign(frame, node.name.value, ClassObject(interpreter.scope_of(node)))
+
+
+def _import(interpreter: Interpreter, frame: Frame, node: cst.Import | cst.ImportFrom) -> None:
+    for name, binding in interpreter.imports_of(node):
+        if binding.dotted is not None and frame.env is not None:
+            interpreter.assign(frame, name, interpreter.reference(binding.dotted, node))
+
+
+_STATEMENTS: dict[type[cst.CSTNode], Callable[..., None]] = {
+    cst.Expr: _expression,
+    cst.Assign: _assign,
+    cst.AnnAssign: _annotated,
+    cst.AugAssign: _augmented,
+    cst.If: _if,
+    cst.For: _for,
+    cst.While: _while,
+    cst.With: _with,
+    cst.Try: _try,
+    cst.TryStar: _try,
+    cst.Match: _match,
+    cst.Return: _return,
+    cst.Raise: _raise,
+    cst.Break: _break,
+    cst.Continue: _continue,
+    cst.Assert: _assert,
+    cst.Del: _delete,
+    cst.FunctionDef: _function,
+    cst.ClassDef: _class,
+    cst.Import: _import,
+    cst.ImportFrom: _import,
+}
