@@ -1,0 +1,1 @@
+"""Faults in the order of events of a training loop: zero, backward, clip, step, schedule, log."""
