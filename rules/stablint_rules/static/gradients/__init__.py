@@ -1,0 +1,1 @@
+"""Faults that cut, freeze or lose gradients without a word."""
