@@ -1,0 +1,1 @@
+"""Faults in what a loss function is fed."""
