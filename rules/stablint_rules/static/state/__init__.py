@@ -1,0 +1,1 @@
+"""Faults in what a module registers and in which mode it runs."""
