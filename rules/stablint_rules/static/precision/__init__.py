@@ -1,0 +1,1 @@
+"""Faults of reduced precision and gradient scaling."""
