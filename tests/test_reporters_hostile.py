@@ -22,8 +22,9 @@ ATTACKS = [
     "\x9b31m", "\x90q\x9c", "\x00", "\x07\x08\x7f", "\r\nall is well", "\n::error::owned", "::add-mask::e",
     "##[stop-commands]quiet", "##vso[task.setvariable variable=x]y", "\u202egnp.exe\u202c",
     "\u2066\u2069\u200f", "\ud800", "\udcff\udcfe", "\u2028\u2029", "%0A::error::x", ",line=1,title=x::",
-    "[red]a[/red] a[/b]", "</script><script>alert(1)</script>", "](https://example.org) [x](y)", "{0} {{1}} %s %(x)s",
-    '"},"x":{"', "\ufeff\u200b\U000e0041", "${{ secrets.X }}", "\u0085\u000b\u000c", "'; --", "\\u001b[31m", "a" * 300,
+    "[red]a[/red] a[/b]", "</script><script>alert(1)</script>", "](https://example.org) [x](y)",
+    "{0} {{1}} %s %(x)s", '"},"x":{"', "\ufeff\u200b\U000e0041", "${{ secrets.X }}", "\u0085\u000b\u000c",
+    "'; --", "\\u001b[31m", "a" * 300,
 ]  # fmt: skip
 FRAMES = ["{}", "x{}y", "    {}", "{0}{0}", "words before {} and after", "\n{}\n", "\t{}::", "##{}[group]"]
 PAYLOADS = list(
