@@ -1,4 +1,4 @@
-"""clip-grad-misordered: gradients are clipped when it no longer, or not yet, matters."""
+"""STB102 clip-grad-misordered: gradients are clipped when it no longer, or not yet, matters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""missing-zero-grad: gradients of earlier steps are added to every update."""
+"""STB101 missing-zero-grad: gradients of earlier steps are added to every update."""
 
 from __future__ import annotations
 
