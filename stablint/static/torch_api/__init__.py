@@ -14,7 +14,7 @@
 | a deprecated name | `names.RENAMED` |
 | an optimizer, scheduler, model factory outside torch | `third_party.json` |
 | an operation to a group | `groups.py` |
-| a new release of torch | run `tests/tools/generate_torch_api.py`, which writes `torch_api.json` |
+| a new release of torch | run `python tests/tools/torch_api`, which writes `torch_api.json` |
 """
 
 from stablint.static.torch_api.kinds import Kind as Kind

@@ -2,29 +2,46 @@
 
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from stablint.static.torch_api.data import third_party, torch_api
 from stablint.static.torch_api.names import canonical, is_public
 
 Kind: TypeAlias = Literal[
-    "module", "loss", "optimizer", "scheduler", "scaler", "loader", "dataset", "sampler", "parameter", "buffer",
-    "distribution", "autocast", "context", "function", "method",
-]  # fmt: skip
+    "module",
+    "loss",
+    "optimizer",
+    "scheduler",
+    "scaler",
+    "loader",
+    "dataset",
+    "sampler",
+    "parameter",
+    "buffer",
+    "tensor",
+    "distribution",
+    "autocast",
+    "context",
+    "class",
+    "function",
+    "method",
+]
+KINDS: frozenset[str] = frozenset(get_args(Kind))
 
 
 @lru_cache(maxsize=4096)
 def kind(dotted: str) -> Kind | None:
     """What a call of this name makes; None where that is not known.
 
-    A loss class of torch is "loss" and also a module (see `is_module`). "context" is `no_grad` and its like,
-    "function" any other callable of torch that is no class, "method" a method of a tensor. Constructors outside torch
-    are in `third_party.json`.
+    A loss class is "loss" and also a module (see `is_module`). "tensor" is `torch.Tensor` and the like of
+    `torch.FloatTensor`, "context" is `no_grad` and its like, "class" any other class of torch, "function" a
+    function, "method" a method of a class. Constructors outside torch are in `third_party.json`: exact names
+    first, then the first pattern that fits, where null says that it makes nothing of interest.
     """
     name = canonical(dotted)
     found = _torch_kinds().get(name) or _third_party(name)
     if found is None and is_public(name):
-        found = "method" if name.startswith("torch.Tensor.") else _callable_kind(name)
+        return "method" if name.rpartition(".")[0] in _torch_kinds() else "function"
     return found
 
 
@@ -33,15 +50,10 @@ def is_module(dotted: str) -> bool:
     return kind(dotted) in ("module", "loss")
 
 
-def _callable_kind(name: str) -> Kind | None:
-    owner, _, last = name.rpartition(".")
-    return "function" if last[:1].islower() and owner not in _torch_kinds() else None
-
-
 @cache
 def _torch_kinds() -> dict[str, Kind]:
     return {
-        f"{namespace}.{name}": word  # type: ignore[misc]
+        f"{namespace}.{name}": word
         for namespace, by_kind in torch_api()["kinds"].items()
         for word, names in by_kind.items()
         for name in names
@@ -49,8 +61,17 @@ def _torch_kinds() -> dict[str, Kind]:
 
 
 def _third_party(name: str) -> Kind | None:
+    if name.partition(".")[0] not in _roots():
+        return None
     table = third_party()
-    found = table["names"].get(name) or next(
-        (word for pattern, word in table["patterns"].items() if fnmatchcase(name, pattern)), None
-    )
-    return found  # type: ignore[return-value]
+    if name in table["names"]:
+        return table["names"][name]
+    return next((word for pattern, word in table["patterns"].items() if fnmatchcase(name, pattern)), None)
+
+
+@cache
+def _roots() -> frozenset[str]:
+    """The packages that the table speaks of: nearly every other name is answered by this alone."""
+    table = third_party()
+    names = (*table["names"], *table["patterns"])
+    return frozenset(name.partition(".")[0] for name in names if not name.startswith("*"))

@@ -5,8 +5,8 @@ from functools import lru_cache
 from stablint.static.torch_api.data import torch_api
 
 RENAMED = {
-    # Old or device-bound wrappers of the same thing: other objects than what they stand for, so the generated data,
-    # which goes by identity, cannot know them. Add a name here when torch deprecates one in favour of another.
+    # Old or device-bound wrappers of the same thing: other objects than what they stand for, so the generated
+    # data, which goes by identity, cannot know them. Add a name here when torch deprecates one for another.
     "torch.cuda.amp.GradScaler": "torch.amp.GradScaler",
     "torch.cpu.amp.GradScaler": "torch.amp.GradScaler",
     "torch.GradScaler": "torch.amp.GradScaler",
@@ -30,10 +30,10 @@ RENAMED = {
 
 @lru_cache(maxsize=4096)
 def canonical(dotted: str) -> str:
-    """The public name: `torch.optim.adam.Adam.step` -> `torch.optim.Adam.step`; a name it does not know, unchanged.
+    """The public name: `torch.optim.adam.Adam.step` -> `torch.optim.Adam.step`; an unknown name, unchanged.
 
-    Functions that are equal but have two public names (`torch.relu`, `torch.nn.functional.relu`) keep both: that
-    they are the same operation is said by `operation`.
+    Functions that are equal but have two public names (`torch.relu`, `torch.nn.functional.relu`) keep both:
+    that they are the same operation is said by `operation`.
     """
     if not dotted.startswith("torch."):
         return dotted

@@ -66,10 +66,10 @@ class Signature:
 
 @lru_cache(maxsize=2048)
 def signature(dotted: str) -> Signature | None:
-    """The signature of a function, a class (its constructor) or a method (`torch.Tensor.sum`), if it is known.
+    """The signature of a function, a class (its constructor) or a method (`torch.Tensor.sum`), if known.
 
-    Where an old name takes other arguments than what replaced it (`torch.cuda.amp.autocast`), the signature is that of
-    the name given. What an instance of a layer takes is the signature of `torch.nn.Linear.forward`.
+    Where an old name takes other arguments than what replaced it (`torch.cuda.amp.autocast`), the signature
+    is that of the name given. What an instance of a layer takes is the signature of `torch.nn.Linear.forward`.
     """
     for name in (dotted, canonical(dotted)):
         owner, _, last = name.rpartition(".")
@@ -121,9 +121,9 @@ def bind(
 ) -> dict[str, Argument] | None:
     """The given arguments by parameter name, None if no overload takes them; defaults are not filled in.
 
-    Any object can stand for an argument. What lands in `*args` has no name and is left out; what lands in `**kwargs`
-    keeps its own. Of several overloads the first that takes the call wins. `partial` is for calls with `*xs` or
-    `**kw`: nothing is held to be missing (and `positional` must stop before the first `*xs`).
+    Any object can stand for an argument. What lands in `*args` has no name and is left out; what lands in
+    `**kwargs` keeps its own. Of several overloads the first that takes the call wins. `partial` is for calls
+    with `*xs` or `**kw`: nothing is held to be missing (and `positional` must stop before the first `*xs`).
     """
     for overload in (signature, *signature.alternatives):
         bound = _bind(overload, positional, keywords)
