@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 if TYPE_CHECKING:
-    from stablint.static.facts.syntax import Scope
+    from stablint.static.facts.scopes import Scope
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unknown:
     """Something about which nothing is known; `label` is what the code calls it."""
 
-    node: cst.CSTNode | None = None
+    node: cst.CSTNode | None = field(default=None, repr=False)
     label: str = ""
 
 
@@ -28,9 +28,9 @@ class Unknown:
 class Parameter:
     """An argument of a function, seen from inside; `annotation` is its resolved type where it has one."""
 
-    function: Scope
+    function: Scope = field(repr=False)
     name: str
-    node: cst.CSTNode
+    node: cst.CSTNode = field(repr=False)
     annotation: str | None = None
     default: Term | None = None
 
@@ -40,7 +40,7 @@ class Constant:
     """A number, string, boolean or None that the code states."""
 
     value: object
-    node: cst.CSTNode | None = None
+    node: cst.CSTNode | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,14 +48,14 @@ class Reference:
     """Something from outside the file, by its canonical dotted name (`torch.nn.functional.softmax`)."""
 
     dotted: str
-    node: cst.CSTNode | None = None
+    node: cst.CSTNode | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Closure:
     """A function of the file; a method bound to `receiver`."""
 
-    function: Scope
+    function: Scope = field(repr=False)
     receiver: Term | None = None
 
 
@@ -63,14 +63,14 @@ class Closure:
 class ClassObject:
     """A class of the file."""
 
-    scope: Scope
+    scope: Scope = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Receiver:
     """`self` (or `cls`) inside the methods of a class."""
 
-    scope: Scope
+    scope: Scope = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,10 +78,10 @@ class Instance:
     """An object made by calling a class: of the file (`scope`) or from outside (`dotted`)."""
 
     dotted: str
-    scope: Scope | None
+    scope: Scope | None = field(repr=False)
     positional: tuple[Term, ...]
     keywords: Mapping[str, Term]
-    node: cst.CSTNode
+    node: cst.CSTNode = field(repr=False)
     open_arguments: bool = False
     """Whether `*args` or `**kwargs` may hold more arguments."""
 
@@ -92,7 +92,7 @@ class Display:
 
     kind: str
     items: tuple[Term, ...]
-    node: cst.CSTNode | None = None
+    node: cst.CSTNode | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +100,7 @@ class Dictionary:
     """A dict with what is known of its items (a later one wins); `open` where there may be more."""
 
     items: tuple[tuple[Term, Term], ...]
-    node: cst.CSTNode | None = None
+    node: cst.CSTNode | None = field(default=None, repr=False)
     open: bool = False
 
 
@@ -109,7 +109,7 @@ class Repeated:
     """A list of unknown length whose items are all like `item` (a comprehension, a loop that appends)."""
 
     item: Term
-    node: cst.CSTNode | None = None
+    node: cst.CSTNode | None = field(default=None, repr=False)
     start: Term | None = None
     """What the list held before."""
     lazy: bool = False
@@ -122,7 +122,7 @@ class Attribute:
 
     base: Term
     name: str
-    node: cst.CSTNode | None = None
+    node: cst.CSTNode | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +131,7 @@ class Item:
 
     base: Term
     key: Term
-    node: cst.CSTNode | None = None
+    node: cst.CSTNode | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,7 +144,7 @@ class Operation:
 
     name: str
     operands: tuple[Term, ...]
-    node: cst.CSTNode
+    node: cst.CSTNode = field(repr=False)
     dotted: str = ""
     positional: tuple[Term, ...] = ()
     keywords: Mapping[str, Term] = field(default_factory=dict)
@@ -168,7 +168,7 @@ class Call:
     callee: Term
     positional: tuple[Term, ...]
     keywords: Mapping[str, Term]
-    node: cst.CSTNode
+    node: cst.CSTNode = field(repr=False)
     graph: bool = True
 
 

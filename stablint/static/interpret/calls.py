@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.facts.syntax import dotted_name
+from stablint.static.facts.scopes import dotted_name
 from stablint.static.facts.terms import (
     NONE,
     Attribute,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import libcst as cst
 
-from stablint.static.facts.syntax import dotted_name
+from stablint.static.facts.scopes import dotted_name
 from stablint.static.facts.terms import (
     Attribute,
     Constant,
@@ -37,10 +37,21 @@ def evaluate(interpreter: Interpreter, frame: Frame, node: cst.BaseExpression) -
     handler = _EXPRESSIONS.get(type(node))
     term: Term = Unknown(node) if handler is None else handler(interpreter, frame, node)
     interpreter.terms[id(node)] = term
+    if type(node) in _SITES:
+        interpreter.sites[id(node)] = (node, frame.scope, frame.statement)
     return term
 
 
+_SITES = {cst.Call, cst.BinaryOperation}
+"""Expressions that may be operations, kept with where they stand."""
+
+
+_LITERAL_NAMES = {"None": None, "True": True, "False": False}
+
+
 def _name(interpreter: Interpreter, frame: Frame, node: cst.Name) -> Term:
+    if node.value in _LITERAL_NAMES:
+        return Constant(_LITERAL_NAMES[node.value], node)
     env = frame.env
     if env is not None:
         term = env.get(node.value)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import libcst as cst
+
 from stablint.static.facts.terms import Constant, Term, Unknown, join, number
 
 if TYPE_CHECKING:
-    from stablint.static.facts.syntax import Scope
+    from stablint.static.facts.scopes import Scope
 
 Environment = dict[str, Term]
 """Names, and dotted paths that were assigned (`self.x`), with what they hold."""
@@ -34,6 +36,8 @@ class Frame:
     exits: list[Environment] = field(default_factory=list)
     graph: bool = True
     depth: int = 0
+    """How many loops that are not unrolled the current statement stands in."""
+    statement: cst.CSTNode | None = None
 
 
 def join_environments(*environments: Environment | None) -> Environment | None:

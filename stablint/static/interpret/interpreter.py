@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.facts.syntax import Binding, Scope, Syntax, all_parameters, dotted_name
+from stablint.static.facts.scopes import Binding, Scope, Syntax, all_parameters, dotted_name
 from stablint.static.facts.terms import (
     NONE,
     Attribute,
@@ -56,6 +56,8 @@ class Interpreter:
         self.syntax = syntax
         self.terms: dict[int, Term] = {}
         """What the expression, assignment target or augmented assignment of this id held, on the last pass over it."""
+        self.sites: dict[int, tuple[cst.BaseExpression, Scope, cst.CSTNode | None]] = {}
+        """The calls and binary operators met, with the function and statement they stand in."""
         self.outcomes: dict[Scope, Outcome] = {}
         self.frames: dict[Scope, Frame] = {}
         self.running: list[Scope] = []

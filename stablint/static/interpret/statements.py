@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.facts.syntax import dotted_name
+from stablint.static.facts.scopes import dotted_name
 from stablint.static.facts.terms import (
     EACH,
     NONE,
@@ -39,6 +39,7 @@ def run_suite(interpreter: Interpreter, frame: Frame, body: Sequence[cst.CSTNode
         if isinstance(statement, cst.SimpleStatementLine):
             run_suite(interpreter, frame, statement.body)
             continue
+        frame.statement = statement
         handler = _STATEMENTS.get(type(statement))
         if handler is not None:
             handler(interpreter, frame, statement)

@@ -29,7 +29,7 @@ from stablint.static.interpret.frame import Frame
 if TYPE_CHECKING:
     import libcst as cst
 
-    from stablint.static.facts.syntax import Scope
+    from stablint.static.facts.scopes import Scope
     from stablint.static.interpret.interpreter import Interpreter
 
 _MOST_TERMS = 5000

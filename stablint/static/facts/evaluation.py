@@ -1,0 +1,74 @@
+"""What every expression of a file holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from stablint.static.facts.scopes import Scope, syntax
+from stablint.static.facts.terms import Either, Parameter, Term, Unknown, join
+from stablint.static.interpret.interpreter import Interpreter
+from stablint.static.interpret.substitution import Substitution
+
+if TYPE_CHECKING:
+    from stablint.static.source import SourceFile
+
+
+class Values:
+    """The terms of a file's expressions; `of` puts in what the calls of the file give to parameters."""
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        self.interpreter = interpreter
+        self._resolved: dict[Term, Term] = {}
+
+    def raw(self, node: cst.CSTNode) -> Term:
+        """Return what an expression holds, in terms of its function's parameters."""
+        return self.interpreter.terms.get(id(node)) or Unknown(node)
+
+    def of(self, node: cst.CSTNode) -> Term:
+        """Return what an expression holds, with the arguments that this file's calls give to parameters."""
+        return self.resolve(self.raw(node))
+
+    def resolve(self, term: Term) -> Term:
+        """Put in for every parameter what the calls of the file give to it."""
+        known = self._resolved.get(term)
+        if known is None:
+            known = self._resolved[term] = _Resolution(self.interpreter).rebuild(term)
+        return known
+
+
+class _Resolution(Substitution):
+    """Replaces the parameters of every function, through a few levels of callers."""
+
+    def __init__(self, interpreter: Interpreter, inside: tuple[Scope, ...] = ()) -> None:
+        super().__init__(interpreter, {}, None)
+        self.inside = inside
+
+    def replacement(self, parameter: Parameter) -> Term:
+        function = parameter.function
+        actuals = self.interpreter.actuals.get(function)
+        if not actuals or function in self.inside or len(self.inside) > 3:
+            return parameter
+        given = [actual.get(parameter.name, parameter) for actual in actuals]
+        inner = _Resolution(self.interpreter, (*self.inside, function))
+        # A parameter that nobody knows stays the parameter, so that it keeps its name and identity.
+        found = join(*(parameter if isinstance(term, Unknown) else inner.rebuild(term) for term in given))
+        return parameter if isinstance(found, Unknown) else found
+
+
+def values(source: SourceFile) -> Values:
+    """Interpret the whole file, once."""
+    interpreter = Interpreter(source.ask(syntax))
+    interpreter.interpret_all()
+    return Values(interpreter)
+
+
+def without_none(term: Term) -> Term:
+    """Return a term without the alternative that it is None: `self.optimizer = None` in `__init__`."""
+    from stablint.static.facts.terms import Constant
+
+    if not isinstance(term, Either):
+        return term
+    left = [option for option in term.options if not (isinstance(option, Constant) and option.value is None)]
+    return join(*left) if left else term

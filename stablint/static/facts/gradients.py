@@ -1,0 +1,116 @@
+"""Whether a tensor carries a graph: whether a gradient flows through it to parameters."""
+
+from __future__ import annotations
+
+from stablint.static.facts.scopes import Scope
+from stablint.static.facts.terms import (
+    Attribute,
+    Call,
+    Constant,
+    Dictionary,
+    Display,
+    Either,
+    Instance,
+    Item,
+    Operation,
+    Receiver,
+    Reference,
+    Repeated,
+    Term,
+)
+
+DETACHING = {
+    "detach", "item", "data", "numpy", "tolist", "argmax", "argmin", "compare", "eq", "ne", "gt", "lt", "ge", "le",
+    "not", "float", "int", "bool", "long", "isnan", "isinf", "isfinite", "randint", "rand", "randn", "rand_like",
+    "randn_like", "zeros", "ones", "zeros_like", "ones_like", "empty", "empty_like", "full", "full_like", "arange",
+    "linspace", "logspace", "eye", "randperm", "one_hot", "multinomial", "bernoulli", "argsort", "nonzero", "len",
+    "size", "numel", "nelement", "dim", "from_numpy", "tensor", "as_tensor", "Tensor", "sign", "floor", "ceil",
+    "round", "bitwise_not", "logical_not", "logical_and", "logical_or", "tril_indices", "triu_indices", "searchsorted",
+    "bucketize", "floor_divide", "hann_window", "hamming_window", "detach_", "range", "shift", "normal", "poisson",
+    "builtin_float", "builtin_int", "builtin_round", "builtin_len", "builtin_bool", "builtin_str", "stft_window",
+}  # fmt: skip
+"""Operations whose result carries no graph, whatever they are given (`round`, `sign` have gradient zero)."""
+
+_CONSUMED_FLOAT = {"float", "int", "bool"}
+
+
+def carries_graph(term: Term) -> bool | None:
+    """True where a gradient certainly flows on, False where certainly none does, None where it is not known."""
+    return _carries(term, {}, 0)
+
+
+def _carries(term: Term, known: dict[Term, bool | None], depth: int) -> bool | None:
+    if term in known:
+        return known[term]
+    if depth > 200:
+        return None
+    known[term] = None
+    result = known[term] = _compute(term, known, depth + 1)
+    return result
+
+
+def _compute(term: Term, known: dict[Term, bool | None], depth: int) -> bool | None:
+    match term:
+        case Constant() | Reference() | Receiver():
+            return False
+        case Operation():
+            return _operation(term, known, depth)
+        case Either(options=parts):
+            return _any(parts, known, depth)
+        case Display(items=parts):
+            return _any(parts, known, depth)
+        case Repeated(item=item):
+            return _carries(item, known, depth)
+        case Dictionary(items=pairs):
+            return _any(tuple(value for _, value in pairs), known, depth)
+        case Item(base=base) if not isinstance(base, Attribute | Constant):
+            return _carries(base, known, depth)
+        case Attribute(name="shape" | "device" | "dtype" | "grad" | "ndim" | "requires_grad"):
+            return False
+        case Call(callee=Instance() | Receiver(), graph=graph):
+            return True if graph else False
+        case Call(graph=False):
+            return False
+        case _:
+            return None
+
+
+def _operation(term: Operation, known: dict[Term, bool | None], depth: int) -> bool | None:
+    name = term.name
+    if not term.graph:
+        return False
+    if name == "parameter":
+        trainable = term.argument("requires_grad", 0)
+        return not (isinstance(trainable, Constant) and trainable.value is False)
+    if name in DETACHING and not (name in _CONSUMED_FLOAT and term.dotted.startswith("torch.Tensor.float")):
+        wanted = term.keywords.get("requires_grad")
+        return True if isinstance(wanted, Constant) and wanted.value is True else False
+    if term.module is not None and name in _WITH_WEIGHTS:
+        return True
+    return _any(term.operands, known, depth)
+
+
+_WITH_WEIGHTS = {
+    "linear", "bilinear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "embedding", "embedding_bag", "lstm", "gru", "rnn", "lstmcell", "grucell", "multiheadattention", "batch_norm",
+    "layer_norm", "group_norm", "transformer", "transformerencoder", "transformerdecoder", "lstm_cell", "gru_cell",
+}  # fmt: skip
+
+
+def _any(parts: tuple[Term, ...], known: dict[Term, bool | None], depth: int) -> bool | None:
+    answers = [_carries(part, known, depth) for part in parts]
+    if any(answers):
+        return True
+    return None if None in answers else False
+
+
+def is_optimizer_class(bases: list[Term]) -> bool:
+    """Whether a class inherits from an optimizer: its arithmetic is no part of a graph."""
+    return any(isinstance(base, Reference) and ".optim" in base.dotted for base in bases)
+
+
+def enclosing_class(scope: Scope | None) -> Scope | None:
+    """Return the class around a scope."""
+    while scope is not None and scope.kind != "class":
+        scope = scope.parent
+    return scope

@@ -1,0 +1,388 @@
+"""The interval in which the elements of a tensor lie: whether a logarithm or a root can meet zero.
+
+Only what is certain is narrowed; everything else is TOP, and rules stay silent on TOP.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stablint.static.facts.terms import (
+    Attribute,
+    Call,
+    Constant,
+    Display,
+    Either,
+    Instance,
+    Item,
+    Operation,
+    Parameter,
+    Repeated,
+    Term,
+    Unknown,
+    number,
+    same,
+)
+from stablint.static.torch_api.groups import SHAPE_ONLY
+
+INF = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """All elements x satisfy low <= x <= high; an open end is approached but not reached."""
+
+    low: float
+    high: float
+    low_open: bool = False
+    high_open: bool = False
+
+    @property
+    def has_zero(self) -> bool:
+        """Whether zero lies inside."""
+        above = self.low < 0 or self.low == 0 and not self.low_open
+        below = self.high > 0 or self.high == 0 and not self.high_open
+        return above and below
+
+    @property
+    def is_non_negative(self) -> bool:
+        """Whether no element is below zero."""
+        return self.low >= 0
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether every element is above zero."""
+        return self.low > 0 or self.low == 0 and self.low_open
+
+    @property
+    def is_unit(self) -> bool:
+        """Whether the elements are probabilities or the like: within [0, 1]."""
+        return self.low >= 0 and self.high <= 1
+
+
+TOP = Interval(-INF, INF)
+UNIT = Interval(0, 1)
+NON_NEGATIVE = Interval(0, INF)
+POSITIVE = Interval(0, INF, low_open=True)
+COUNT = Interval(1, INF)
+SMALL = Interval(0, 0.5, low_open=True)
+
+_EPSILON = re.compile(r"(^|_|\b)(eps|epsilon|tiny|smallest_normal|smooth|laplace|jitter|delta)\d*(_|\b|$)", re.IGNORECASE)
+
+
+def interval(term: Term) -> Interval:
+    """Return the interval of a term's elements."""
+    return _interval(term, {}, 0)
+
+
+def _interval(term: Term, known: dict[Term, Interval], depth: int) -> Interval:
+    found = known.get(term)
+    if found is not None:
+        return found
+    if depth > 200:
+        return TOP
+    known[term] = TOP
+    result = known[term] = _compute(term, lambda inner: _interval(inner, known, depth + 1))
+    return result
+
+
+Look = Callable[[Term], Interval]
+
+
+def _compute(term: Term, look: Look) -> Interval:
+    match term:
+        case Constant(value=value):
+            if isinstance(value, bool):
+                return Interval(int(value), int(value))
+            return Interval(value, value) if isinstance(value, int | float) and value == value else TOP
+        case Operation():
+            return _operation(term, look)
+        case Either(options=options):
+            return hull([look(option) for option in options])
+        case Item(base=base, key=key):
+            return _element(base, key, look)
+        case Parameter(name=name) | Unknown(label=name) | Attribute(name=name):
+            if isinstance(term, Attribute) and name in ("values", "data", "mT", "T"):
+                return look(term.base)
+            return SMALL if name and _EPSILON.search(name) else TOP
+        case Display(items=items) if items:
+            return hull([look(one) for one in items])
+        case Repeated(item=inner):
+            return look(inner)
+        case Call(callee=Attribute(name="get"), positional=(_, Constant() as default)):
+            return TOP if number(default) is None else TOP
+        case _:
+            return TOP
+
+
+def hull(parts: list[Interval]) -> Interval:
+    """Return the smallest interval around several."""
+    if not parts:
+        return TOP
+    low = min(part.low for part in parts)
+    high = max(part.high for part in parts)
+    return Interval(
+        low,
+        high,
+        all(part.low_open for part in parts if part.low == low),
+        all(part.high_open for part in parts if part.high == high),
+    )
+
+
+def _element(base: Term, key: Term, look: Look) -> Interval:
+    """`x[i]`: an element of a tensor lies where the tensor does; of a tuple result, only the values do."""
+    if isinstance(base, Operation):
+        if base.name in _TUPLES:
+            return look(base.operands[0]) if isinstance(key, Constant) and key.value == 0 else TOP
+        if base.name in _SIZES:
+            return COUNT
+        return look(base)
+    if isinstance(base, Attribute) and base.name in ("shape",):
+        return COUNT
+    return look(base) if isinstance(base, Item | Either | Repeated) else TOP
+
+
+_TUPLES = {"max", "min", "topk", "sort", "kthvalue", "median", "mode", "cummax", "cummin"}
+_SIZES = {"size", "shape", "numel", "nelement", "len"}
+
+_FIXED = {
+    "sigmoid": UNIT, "softmax": UNIT, "hardsigmoid": UNIT, "softmin": UNIT, "gumbel_softmax": UNIT,
+    "relu": NON_NEGATIVE, "abs": NON_NEGATIVE, "square": NON_NEGATIVE, "norm": NON_NEGATIVE, "relu6": NON_NEGATIVE,
+    "var": NON_NEGATIVE, "std": NON_NEGATIVE, "cdist": NON_NEGATIVE, "pairwise_distance": NON_NEGATIVE,
+    "mse_loss": NON_NEGATIVE, "l1_loss": NON_NEGATIVE, "smooth_l1_loss": NON_NEGATIVE, "huber_loss": NON_NEGATIVE,
+    "cross_entropy": NON_NEGATIVE, "binary_cross_entropy": NON_NEGATIVE,
+    "binary_cross_entropy_with_logits": NON_NEGATIVE,
+    "tanh": Interval(-1, 1), "sin": Interval(-1, 1), "cos": Interval(-1, 1), "erf": Interval(-1, 1),
+    "softsign": Interval(-1, 1), "hardtanh": Interval(-1, 1), "cosine_similarity": Interval(-1, 1),
+    "softplus": POSITIVE, "cosh": COUNT, "size": COUNT, "numel": COUNT, "nelement": COUNT, "len": NON_NEGATIVE,
+    "compare": UNIT, "eq": UNIT, "ne": UNIT, "gt": UNIT, "lt": UNIT, "ge": UNIT, "le": UNIT, "not": UNIT,
+    "bitwise_not": TOP, "isnan": UNIT, "isinf": UNIT, "isfinite": UNIT, "logical_not": UNIT, "logical_and": UNIT,
+    "logical_or": UNIT, "one_hot": UNIT, "bernoulli": UNIT,
+    "rand": Interval(0, 1, high_open=True), "rand_like": Interval(0, 1, high_open=True),
+    "zeros": Interval(0, 0), "zeros_like": Interval(0, 0), "ones": Interval(1, 1), "ones_like": Interval(1, 1),
+    "log_softmax": Interval(-INF, 0), "logsigmoid": Interval(-INF, 0),
+}  # fmt: skip
+
+_KEPT = SHAPE_ONLY | {"mean", "max", "min", "amax", "amin", "median", "quantile", "index", "parameter_data", "nanmean"}
+_KEPT |= {"detach", "clone", "data", "item", "float", "double", "half", "to", "contiguous", "cuda", "cpu", "tqdm"}
+_KEPT |= {"as_tensor", "tensor", "requires_grad", "builtin_float", "round", "topk", "sort", "cummax", "cummin"}
+
+
+def _operation(term: Operation, look: Look) -> Interval:
+    fixed = _FIXED.get(term.name)
+    if fixed is not None:
+        return fixed
+    operands = term.operands
+    if not operands:
+        return TOP
+    if term.name in _KEPT:
+        return look(operands[0])
+    compute = _TRANSFER.get(term.name)
+    return compute(term, look) if compute is not None else TOP
+
+
+def _add(term: Operation, look: Look) -> Interval:
+    a, b = (look(operand) for operand in term.operands[:2])
+    return Interval(a.low + b.low, a.high + b.high, a.low_open or b.low_open, a.high_open or b.high_open)
+
+
+def _sub(term: Operation, look: Look) -> Interval:
+    a, b = (look(operand) for operand in term.operands[:2])
+    return Interval(a.low - b.high, a.high - b.low, a.low_open or b.high_open, a.high_open or b.low_open)
+
+
+def _neg(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    return Interval(-a.high, -a.low, a.high_open, a.low_open)
+
+
+def _mul(term: Operation, look: Look) -> Interval:
+    if same(term.operands[0], term.operands[1]):
+        return _even_power(look(term.operands[0]))
+    a, b = (look(operand) for operand in term.operands[:2])
+    corners = [_times(x, y) for x in (a.low, a.high) for y in (b.low, b.high)]
+    low, high = min(corners), max(corners)
+    positive = a.is_positive and b.is_positive
+    return Interval(low, high, low_open=positive and low == 0)
+
+
+def _times(x: float, y: float) -> float:
+    return 0.0 if x == 0 or y == 0 else x * y
+
+
+def _div(term: Operation, look: Look) -> Interval:
+    a, b = (look(operand) for operand in term.operands[:2])
+    if same(term.operands[0], term.operands[1]):
+        return TOP
+    if a.is_non_negative and b.is_non_negative:
+        # x / x.sum() and the like stay below one, but that needs a proof that the parts are of the whole.
+        low = a.low / b.high if b.high not in (0, INF) else 0.0
+        high = a.high / b.low if b.low > 0 else INF
+        return Interval(low, high, low_open=a.is_positive and low == 0)
+    if b.low == b.high and b.low > 0:
+        return Interval(a.low / b.low, a.high / b.low, a.low_open, a.high_open)
+    return TOP
+
+
+def _even_power(a: Interval) -> Interval:
+    if a.is_positive or a.high < 0:
+        low = min(abs(a.low), abs(a.high))
+        return Interval(low * low, INF, low_open=low == 0)
+    return Interval(0, max(a.low * a.low, a.high * a.high) if a.low > -INF and a.high < INF else INF)
+
+
+def _pow(term: Operation, look: Look) -> Interval:
+    exponent = number(term.operands[1]) if len(term.operands) > 1 else None
+    a = look(term.operands[0])
+    if exponent is None:
+        return POSITIVE if a.is_positive else NON_NEGATIVE if a.is_non_negative else TOP
+    if exponent == int(exponent) and int(exponent) % 2 == 0 and exponent > 0:
+        return _even_power(a)
+    if a.is_positive:
+        return POSITIVE
+    return NON_NEGATIVE if a.is_non_negative and exponent > 0 else TOP
+
+
+def _sum(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    if a.is_positive:
+        return Interval(min(a.low, INF), INF, low_open=a.low == 0)
+    if a.is_non_negative:
+        return NON_NEGATIVE
+    return Interval(-INF, 0) if a.high <= 0 else TOP
+
+
+def _prod(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    return UNIT if a.is_unit else NON_NEGATIVE if a.is_non_negative else TOP
+
+
+def _exp(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    low = math.exp(max(a.low, -700)) if a.low > -INF else 0.0
+    return Interval(low, math.exp(a.high) if a.high < 700 else INF, low_open=low == 0)
+
+
+def _sqrt(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    if a.is_positive:
+        return Interval(math.sqrt(a.low), INF, low_open=a.low == 0)
+    return NON_NEGATIVE
+
+
+def _log(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    low = math.log(a.low) if a.low > 0 else -INF
+    return Interval(low, math.log(a.high) if 0 < a.high < INF else INF)
+
+
+def _log1p(term: Operation, look: Look) -> Interval:
+    return NON_NEGATIVE if look(term.operands[0]).is_non_negative else TOP
+
+
+def _clamp(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    low, high = a.low, a.high
+    low_open, high_open = a.low_open, a.high_open
+    bottom, top = term.argument("min", 0), term.argument("max", 1)
+    if term.name == "clamp_min":
+        bottom, top = term.argument("min", 0), None
+    elif term.name == "clamp_max":
+        bottom, top = None, term.argument("max", 0)
+    if bottom is not None and not _is_none(bottom):
+        bound = look(bottom)
+        if bound.low == -INF:
+            return TOP
+        if bound.low > low or bound.low == low and bound.low_open:
+            low, low_open = bound.low, bound.low_open
+    if top is not None and not _is_none(top):
+        bound = look(top)
+        if bound.high < high:
+            high, high_open = bound.high, bound.high_open
+    return Interval(low, max(low, high), low_open, high_open)
+
+
+def _is_none(term: Term) -> bool:
+    return isinstance(term, Constant) and term.value is None
+
+
+def _maximum(term: Operation, look: Look) -> Interval:
+    a, b = (look(operand) for operand in term.operands[:2])
+    low = max(a.low, b.low)
+    low_open = all(part.low_open for part in (a, b) if part.low == low) if a.low == b.low else (
+        a.low_open if a.low == low else b.low_open
+    )
+    return Interval(low, max(a.high, b.high), low_open)
+
+
+def _minimum(term: Operation, look: Look) -> Interval:
+    a, b = (look(operand) for operand in term.operands[:2])
+    return Interval(min(a.low, b.low), min(a.high, b.high), a.low_open and b.low_open)
+
+
+def _where(term: Operation, look: Look) -> Interval:
+    return hull([look(operand) for operand in term.operands[1:3]]) if len(term.operands) == 3 else TOP
+
+
+def _masked_fill(term: Operation, look: Look) -> Interval:
+    return hull([look(term.operands[0]), look(term.operands[2])]) if len(term.operands) == 3 else TOP
+
+
+def _dropout(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    return Interval(min(a.low, 0) if a.low >= 0 else -INF, INF if a.high > 0 else 0)
+
+
+def _matmul(term: Operation, look: Look) -> Interval:
+    parts = [look(operand) for operand in term.operands[:2]]
+    return NON_NEGATIVE if len(parts) == 2 and all(part.is_non_negative for part in parts) else TOP
+
+
+def _gathered(term: Operation, look: Look) -> Interval:
+    return look(term.operands[0])
+
+
+def _arange(term: Operation, look: Look) -> Interval:
+    bounds = [number(operand) for operand in (*term.operands, *term.positional)]
+    if len(bounds) == 1:
+        return NON_NEGATIVE
+    return Interval(bounds[0], INF) if bounds and bounds[0] is not None and bounds[0] >= 0 else TOP
+
+
+def _full(term: Operation, look: Look) -> Interval:
+    value = term.argument("fill_value", 0)
+    return look(value) if value is not None else TOP
+
+
+def _float_of(term: Operation, look: Look) -> Interval:
+    return look(term.operands[0])
+
+
+def _or(term: Operation, look: Look) -> Interval:
+    return hull([look(operand) for operand in term.operands])
+
+
+def _builtin_max(term: Operation, look: Look) -> Interval:
+    parts = [look(operand) for operand in term.operands]
+    return Interval(max(part.low for part in parts), INF, low_open=any(part.low_open for part in parts)) if len(
+        parts
+    ) > 1 else TOP
+
+
+_TRANSFER: dict[str, Callable[[Operation, Look], Interval]] = {
+    "add": _add, "sub": _sub, "neg": _neg, "mul": _mul, "div": _div, "pow": _pow, "sum": _sum, "nansum": _sum,
+    "cumsum": _sum, "prod": _prod, "cumprod": _prod, "exp": _exp, "exp2": _exp, "sqrt": _sqrt, "log": _log,
+    "log1p": _log1p, "clamp": _clamp, "clamp_min": _clamp, "clamp_max": _clamp, "maximum": _maximum,
+    "minimum": _minimum, "where": _where, "masked_fill": _masked_fill, "dropout": _dropout, "matmul": _matmul,
+    "bmm": _matmul, "mm": _matmul, "arange": _arange, "full": _full, "full_like": _full, "or": _or,
+    "builtin_max": _builtin_max, "float": _float_of, "int": _float_of, "gather": _gathered,
+    "index_select": _gathered, "masked_select": _gathered, "einsum": lambda term, look: TOP,
+}  # fmt: skip
+
+
+def is_instance_of(term: Term, *dotted: str) -> bool:
+    """Whether a term is an object of one of these outside classes."""
+    return isinstance(term, Instance) and term.dotted in dotted
