@@ -1,0 +1,734 @@
+"""STB104 loss-history-retained: a running total holds the graph of every iteration."""
+
+from __future__ import annotations
+
+from stablint.finding import Confidence, Severity
+from stablint.rule import StaticRule
+
+
+class LossHistoryRetained(StaticRule):
+    """A loss or an output is kept for the log together with its graph, so memory grows with every iteration.
+
+    ## What it does
+
+    In a loop that trains, reports `total += loss`, `losses.append(loss)`, `ema = 0.9 * ema + 0.1 * loss`
+    and their like, where the value still carries its graph, the accumulator outlives the iteration, and
+    nobody calls `backward()` on it.
+
+    ## Why it is bad
+
+    A loss tensor holds the whole graph that computed it. Adding it to a total makes one graph of all
+    iterations: after 100 steps of a three-layer network, the total's graph has 1,106 nodes instead of
+    16. The nodes alone cost 10 kB a step there, for ever (torch 2.13, CPU); a value that never sees a
+    `backward()` keeps all its activations as well, 220 kB a step for the same network at batch size 64.
+    Deeper networks pay in proportion, and the run dies of memory hours after it started. The PyTorch FAQ
+    shows this very loop.
+
+    ## Example
+
+    ```python
+    total = 0
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = criterion(model(x), y)
+        loss.backward()
+        optimizer.step()
+        total += loss
+    ```
+
+    ## Use instead
+
+    ```python
+    total = 0.0
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = criterion(model(x), y)
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+    ```
+
+    `loss.detach()` does the same without waiting for the GPU.
+
+    ## When to ignore it
+
+    When the loop is so short that the memory does not matter.
+
+    ## Fix safety
+
+    Safe: `.detach()` gives the same number without its history. It is put on the value where it is kept.
+
+    ## References
+
+    - [PyTorch FAQ: my model reports "cuda runtime error(2): out of
+      memory"](https://docs.pytorch.org/docs/stable/notes/faq.html)
+    - [torch.Tensor.detach](https://docs.pytorch.org/docs/stable/generated/torch.Tensor.detach.html)
+    """
+
+    code = "STB104"
+    severity = Severity.WARNING
+    confidence = Confidence.HIGH
+    since = "0.1.0"
+
+    bad = [
+        # the snippet of the FAQ
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    total = 0
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        total += loss  # flagged
+    return total / len(loader)
+""",
+        # a list, and a weighted sum
+        """\
+import torch
+from torch import nn
+
+def train(model, loader, epochs):
+    criterion = nn.MSELoss()
+    optimizer = torch.optim.Adam(model.parameters())
+    losses = []
+    for epoch in range(epochs):
+        running_loss = 0.0
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = criterion(model(x), y)
+            losses.append(loss)  # flagged
+            loss.backward()
+            optimizer.step()
+            running_loss += loss * x.size(0)  # flagged
+        print(epoch, running_loss / len(loader.dataset))
+    return losses
+""",
+        # spelt out, and on the CPU
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    avg, history = 0.0, {"loss": [], "batch": []}
+    for i, (x, y) in enumerate(loader):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x.cuda()), y.cuda())
+        loss.backward()
+        optimizer.step()
+        avg = avg + loss / len(loader)  # flagged
+        history["loss"].append(loss.cpu())  # flagged
+        history["batch"].append(i)
+    print(avg)
+    return history
+""",
+        # an attribute of the trainer
+        """\
+import torch
+from torch import nn
+
+class Trainer:
+    def __init__(self, model):
+        self.model = model
+        self.optimizer = torch.optim.Adam(model.parameters())
+        self.criterion = nn.CrossEntropyLoss()
+        self.loss_sum = 0
+
+    def fit(self, loader):
+        for x, y in loader:
+            self.optimizer.zero_grad()
+            loss = self.criterion(self.model(x), y)
+            loss.backward()
+            self.optimizer.step()
+            self.loss_sum += loss  # flagged
+        print(f"{self.loss_sum / len(loader):.4f}")
+""",
+        # outputs kept for a metric at the end of the epoch
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader, auc):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    outputs, targets = [], []
+    for x, y in loader:
+        optimizer.zero_grad()
+        logits = model(x)
+        F.cross_entropy(logits, y).backward()
+        optimizer.step()
+        outputs.append(logits)  # flagged
+        targets.append(y)
+    return auc(torch.cat(outputs), torch.cat(targets))
+""",
+        # a moving average is made of every iteration, too
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    smoothed = 0.0
+    for step, (x, y) in enumerate(loader):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        smoothed = 0.98 * smoothed + 0.02 * loss  # flagged
+        if step % 100 == 0:
+            print(float(smoothed))
+""",
+        # in a dict of a log
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(G, D, loader):
+    opt_g = torch.optim.Adam(G.parameters())
+    opt_d = torch.optim.Adam(D.parameters())
+    log = []
+    for step, real in enumerate(loader):
+        fake = G(torch.randn(real.size(0), 64))
+        opt_d.zero_grad()
+        d_loss = F.softplus(D(fake.detach())).mean() + F.softplus(-D(real)).mean()
+        d_loss.backward()
+        opt_d.step()
+        opt_g.zero_grad()
+        g_loss = F.softplus(-D(fake)).mean()
+        g_loss.backward()
+        opt_g.step()
+        log.append({"step": step, "d": d_loss, "g": g_loss})  # flagged
+    return log
+""",
+        # the step is a helper that returns its loss
+        """\
+import torch
+import torch.nn.functional as F
+
+def train_step(model, optimizer, x, y):
+    optimizer.zero_grad()
+    loss = F.cross_entropy(model(x), y)
+    loss.backward()
+    optimizer.step()
+    return loss
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    epoch_loss = 0
+    for x, y in loader:
+        epoch_loss += train_step(model, optimizer, x, y)  # flagged
+    print(epoch_loss)
+""",
+        # under a condition, and never in the way of a backward
+        """\
+import torch
+from torch import nn
+
+def train(model, loader, criterion: nn.CrossEntropyLoss, log_every=50):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    kept = []
+    for i, (x, y) in enumerate(loader):
+        loss = criterion(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if i % log_every == 0:
+            kept += [loss]  # flagged
+    return torch.stack(kept).mean().item()
+""",
+    ]
+
+    fixed = [
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    total = 0
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        total += loss.detach()  # flagged
+    return total / len(loader)
+""",
+        """\
+import torch
+from torch import nn
+
+def train(model, loader, epochs):
+    criterion = nn.MSELoss()
+    optimizer = torch.optim.Adam(model.parameters())
+    losses = []
+    for epoch in range(epochs):
+        running_loss = 0.0
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = criterion(model(x), y)
+            losses.append(loss.detach())  # flagged
+            loss.backward()
+            optimizer.step()
+            running_loss += loss.detach() * x.size(0)  # flagged
+        print(epoch, running_loss / len(loader.dataset))
+    return losses
+""",
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    avg, history = 0.0, {"loss": [], "batch": []}
+    for i, (x, y) in enumerate(loader):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x.cuda()), y.cuda())
+        loss.backward()
+        optimizer.step()
+        avg = avg + loss.detach() / len(loader)  # flagged
+        history["loss"].append(loss.detach().cpu())  # flagged
+        history["batch"].append(i)
+    print(avg)
+    return history
+""",
+        """\
+import torch
+from torch import nn
+
+class Trainer:
+    def __init__(self, model):
+        self.model = model
+        self.optimizer = torch.optim.Adam(model.parameters())
+        self.criterion = nn.CrossEntropyLoss()
+        self.loss_sum = 0
+
+    def fit(self, loader):
+        for x, y in loader:
+            self.optimizer.zero_grad()
+            loss = self.criterion(self.model(x), y)
+            loss.backward()
+            self.optimizer.step()
+            self.loss_sum += loss.detach()  # flagged
+        print(f"{self.loss_sum / len(loader):.4f}")
+""",
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader, auc):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    outputs, targets = [], []
+    for x, y in loader:
+        optimizer.zero_grad()
+        logits = model(x)
+        F.cross_entropy(logits, y).backward()
+        optimizer.step()
+        outputs.append(logits.detach())  # flagged
+        targets.append(y)
+    return auc(torch.cat(outputs), torch.cat(targets))
+""",
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    smoothed = 0.0
+    for step, (x, y) in enumerate(loader):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        smoothed = 0.98 * smoothed + 0.02 * loss.detach()  # flagged
+        if step % 100 == 0:
+            print(float(smoothed))
+""",
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(G, D, loader):
+    opt_g = torch.optim.Adam(G.parameters())
+    opt_d = torch.optim.Adam(D.parameters())
+    log = []
+    for step, real in enumerate(loader):
+        fake = G(torch.randn(real.size(0), 64))
+        opt_d.zero_grad()
+        d_loss = F.softplus(D(fake.detach())).mean() + F.softplus(-D(real)).mean()
+        d_loss.backward()
+        opt_d.step()
+        opt_g.zero_grad()
+        g_loss = F.softplus(-D(fake)).mean()
+        g_loss.backward()
+        opt_g.step()
+        log.append({"step": step, "d": d_loss.detach(), "g": g_loss.detach()})  # flagged
+    return log
+""",
+        """\
+import torch
+import torch.nn.functional as F
+
+def train_step(model, optimizer, x, y):
+    optimizer.zero_grad()
+    loss = F.cross_entropy(model(x), y)
+    loss.backward()
+    optimizer.step()
+    return loss
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    epoch_loss = 0
+    for x, y in loader:
+        epoch_loss += train_step(model, optimizer, x, y).detach()  # flagged
+    print(epoch_loss)
+""",
+        """\
+import torch
+from torch import nn
+
+def train(model, loader, criterion: nn.CrossEntropyLoss, log_every=50):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    kept = []
+    for i, (x, y) in enumerate(loader):
+        loss = criterion(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if i % log_every == 0:
+            kept += [loss.detach()]  # flagged
+    return torch.stack(kept).mean().item()
+""",
+    ]
+
+    good = [
+        # numbers and detached tensors
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    total, weighted, kept, values = 0.0, 0.0, [], []
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+        weighted += float(loss) * x.size(0)
+        kept.append(loss.detach().cpu())
+        values.append(loss.data)
+    return total, weighted, kept, values
+""",
+        # bound anew before it is kept
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    total, norms = 0.0, []
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0))
+        optimizer.step()
+        loss = loss.item()
+        total += loss
+    return total, norms
+""",
+        # starts afresh at every optimizer step
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader, accumulate):
+    optimizer = torch.optim.AdamW(model.parameters())
+    running = 0
+    for i, (x, y) in enumerate(loader):
+        loss = F.cross_entropy(model(x), y) / accumulate
+        loss.backward()
+        running += loss
+        if (i + 1) % accumulate == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+            print(running.item())
+            running = 0
+""",
+        # back-propagated itself, through time or over tasks
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(rnn, loader):
+    optimizer = torch.optim.Adam(rnn.parameters())
+    for x, y in loader:
+        hidden, loss = None, 0
+        for t in range(x.size(0)):
+            out, hidden = rnn(x[t], hidden)
+            loss += F.cross_entropy(out, y[t])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+def meta_step(model, tasks):
+    optimizer = torch.optim.Adam(model.parameters())
+    for batch in tasks:
+        losses = []
+        for x, y in batch:
+            losses.append(F.mse_loss(model(x), y))
+        optimizer.zero_grad()
+        torch.stack(losses).mean().backward()
+        optimizer.step()
+""",
+        # one backward after all of them
+        """\
+import torch
+import torch.nn.functional as F
+
+def full_batch(model, loader, epochs):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for epoch in range(epochs):
+        total = 0
+        for x, y in loader:
+            total += F.mse_loss(model(x), y, reduction="sum")
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        print(epoch, total.item())
+""",
+        # the validation part of the loop has no graph
+        """\
+import torch
+import torch.nn.functional as F
+
+def run(model, train_loader, val_loader, epochs):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for epoch in range(epochs):
+        model.train()
+        for x, y in train_loader:
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        model.eval()
+        val_loss = 0
+        with torch.no_grad():
+            for x, y in val_loader:
+                val_loss += F.cross_entropy(model(x), y)
+        print(val_loss / len(val_loader))
+
+@torch.inference_mode()
+def predict(model, loader):
+    outputs = []
+    for x in loader:
+        outputs.append(model(x))
+    return torch.cat(outputs)
+""",
+        # a function whose caller may be under no_grad, or may want the gradient
+        """\
+import torch.nn.functional as F
+
+def loss_over(model, loader):
+    total = 0
+    for x, y in loader:
+        total += F.cross_entropy(model(x), y)
+    return total / len(loader)
+""",
+        # the policy gradient needs the graph of every step of the episode
+        """\
+import torch
+from torch.distributions import Categorical
+
+def reinforce(policy, env, episodes):
+    optimizer = torch.optim.Adam(policy.parameters())
+    for _ in range(episodes):
+        log_probs, rewards, state, done = [], [], env.reset(), False
+        while not done:
+            dist = Categorical(logits=policy(state))
+            action = dist.sample()
+            log_probs.append(dist.log_prob(action))
+            state, reward, done = env.step(action.item())
+            rewards.append(reward)
+        loss = -(torch.stack(log_probs) * torch.tensor(rewards)).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+""",
+        # the same, kept in an attribute for another function
+        """\
+import torch
+from torch import nn
+from torch.distributions import Categorical
+
+class Policy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(4, 2)
+        self.saved_log_probs = []
+        self.rewards = []
+
+    def forward(self, x):
+        return self.head(x)
+
+policy = Policy()
+optimizer = torch.optim.Adam(policy.parameters())
+
+def select_action(state):
+    dist = Categorical(logits=policy(state))
+    action = dist.sample()
+    policy.saved_log_probs.append(dist.log_prob(action))
+    return action.item()
+
+def finish_episode():
+    loss = -(torch.stack(policy.saved_log_probs) * torch.tensor(policy.rewards)).sum()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    policy.saved_log_probs.clear()
+    policy.rewards.clear()
+
+def train(env):
+    for _ in range(1000):
+        state, done = env.reset(), False
+        while not done:
+            state, reward, done = env.step(select_action(state))
+            policy.rewards.append(reward)
+        finish_episode()
+""",
+        # what counts hits carries no graph
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    correct, seen, predictions = 0, 0, []
+    for x, y in loader:
+        optimizer.zero_grad()
+        out = model(x)
+        F.cross_entropy(out, y).backward()
+        optimizer.step()
+        predicted = out.argmax(dim=1)
+        correct += (predicted == y).sum()
+        seen += y.size(0)
+        predictions.append(predicted)
+    return correct / seen, predictions
+""",
+        # bounded: a window, and a list that is emptied
+        """\
+from collections import deque
+import torch
+import torch.nn.functional as F
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    window, pending = deque(maxlen=20), []
+    for step, (x, y) in enumerate(loader):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        window.append(loss)
+        pending.append(loss)
+        if step % 20 == 0:
+            print(torch.stack(pending).mean().item(), len(window))
+            pending.clear()
+""",
+        # the helper returns a number
+        """\
+import torch
+import torch.nn.functional as F
+
+def train_step(model, optimizer, x, y):
+    optimizer.zero_grad()
+    loss = F.cross_entropy(model(x), y)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    epoch_loss, curve = 0, []
+    for x, y in loader:
+        epoch_loss += train_step(model, optimizer, x, y)
+        curve.append(train_step(model, optimizer, x, y))
+    return epoch_loss, curve
+""",
+        # meters that take numbers, and meters of which nothing is known
+        """\
+import torch
+import torch.nn.functional as F
+from meters import AverageMeter
+
+class Meter:
+    def __init__(self):
+        self.total = 0.0
+
+    def update(self, value):
+        self.total += value
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    mine, theirs = Meter(), AverageMeter()
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        mine.update(loss.item())
+        theirs.update(loss)
+""",
+        # several terms of one loss
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, heads, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, ys in loader:
+        features = model(x)
+        loss = F.mse_loss(features, x)
+        for head, y in zip(heads, ys):
+            loss += F.cross_entropy(head(features), y)
+        loss += 1e-4 * sum(p.pow(2).sum() for p in model.parameters())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+""",
+        # old style: .data was the detach of its time
+        """\
+import torch
+import torch.nn.functional as F
+from torch.autograd import Variable
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    total_loss = 0
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(Variable(x)), Variable(y))
+        loss.backward()
+        optimizer.step()
+        total_loss += loss.data[0]
+    return total_loss
+""",
+        # numpy's losses have no graph
+        """\
+import numpy as np
+
+def train(model, batches):
+    total, losses = 0.0, []
+    for x, y in batches:
+        loss = np.mean((model.predict(x) - y) ** 2)
+        model.backward(loss)
+        total += loss
+        losses.append(loss)
+    return total, losses
+""",
+    ]
