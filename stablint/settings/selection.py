@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from stablint.errors import UsageError
 from stablint.registry import words_for
@@ -49,13 +49,18 @@ def ignored_in(path: str, configuration: Configuration, rules: Rules) -> frozens
     return frozenset(codes)
 
 
-def check_selectors(configuration: Configuration, rules: Rules) -> None:
-    """Refuse a selector that means no rule: a typo must not be a green build."""
+def check_selectors(configuration: Configuration, rules: Rules, never_ignored: Collection[str]) -> None:
+    """Refuse a selector that means no rule (a typo must not be a green build) or cannot be obeyed."""
     for layer in configuration.layers:
         for field in ("select", "extend_select", "ignore", "fixable", "unfixable"):
             _check(layer.values.get(field, ()), layer, field, rules)
         for selectors in layer.values.get("per_file_ignores", {}).values():
             _check(selectors, layer, "per-file-ignores", rules)
+        for rule in rules:
+            if rule.code in never_ignored and {rule.code, rule.name()} & {*layer.values.get("ignore", ())}:
+                raise UsageError(
+                    f"{layer.origin}: ignore: {rule.name()} cannot be ignored; exclude the file instead"
+                )
 
 
 def matching(selector: str, rules: Rules) -> frozenset[str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 Format = Literal["full", "concise", "json", "sarif", "github"]
+Gate = Literal["error", "warning"]
 
 EXCLUDED = (
     ".bzr",
@@ -68,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
 
     output_format: Format = "full"
     """How findings are written."""
-    fail_on: Literal["error", "warning"] = "warning"
+    fail_on: Gate = "warning"
     """The least severity that makes the exit status 1; notes never do."""
     time_limit: Annotated[float, msgspec.Meta(gt=0)] = 20.0
     """Seconds a file may take; a file that takes longer is reported, never skipped in silence."""

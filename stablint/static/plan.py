@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from stablint.finding import Severity
 from stablint.registry import load_rules
-from stablint.rule import Report, StaticRule
+from stablint.rule import StaticRule
 from stablint.settings.rule_table import filled
 
 
@@ -24,8 +23,6 @@ class Plan:
     """By rule name: values of the rule's Options, and `severity`."""
     file_codes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """By path: the rules of a file that has its own."""
-    unfixable: tuple[str, ...] = ()
-    """Rules whose findings come without their fix."""
     time_limit: float = 20.0
     """Seconds a file may take."""
     size_limit: int = 2_000_000
@@ -37,37 +34,21 @@ class Plan:
 def rules_for(plan: Plan, path: str) -> list[StaticRule]:
     """Return the rules to run on a file, ready to run; the same instances for all files."""
     codes = plan.file_codes.get(path, plan.codes)
-    return _ready(codes, plan.unfixable, json.dumps(plan.options, sort_keys=True))
+    return _ready(codes, json.dumps(plan.options, sort_keys=True))
 
 
 @cache
-def _ready(codes: tuple[str, ...], unfixable: tuple[str, ...], options: str) -> list[StaticRule]:
+def _ready(codes: tuple[str, ...], options: str) -> list[StaticRule]:
     tables: dict[str, dict[str, Any]] = json.loads(options)
     return [
-        _instance(rule, tables.get(rule.name(), {}), rule.code not in unfixable)
+        _instance(rule, tables.get(rule.name(), {}))
         for rule in load_rules()
         if issubclass(rule, StaticRule) and rule.code in codes
     ]
 
 
-def _instance(rule: type[StaticRule], table: dict[str, Any], fixes: bool) -> StaticRule:
+def _instance(rule: type[StaticRule], table: dict[str, Any]) -> StaticRule:
     instance = rule(filled(rule, table))
-    if "severity" in table:
-        _set(instance, "severity", Severity(table["severity"]))
-    if not fixes:
-        _set(instance, "check", _without_fixes(instance))
+    if "severity" in table:  # of this run, not of the rule: its class keeps its own
+        instance.severity = Severity(table["severity"])  # type: ignore[misc]
     return instance
-
-
-def _set(instance: StaticRule, name: str, value: object) -> None:
-    """Give one instance what otherwise its class has: a configuration is about a run, not about the rule."""
-    setattr(instance, name, value)
-
-
-def _without_fixes(instance: StaticRule) -> Any:
-    check = instance.check
-
-    def checked(source: Any) -> Iterator[Report]:
-        return (replace(report, fix=None) for report in check(source))
-
-    return checked
