@@ -1,8 +1,8 @@
 """Sets of operations and of names that rules ask for.
 
 A set of plain words holds short names, as `operation` gives them, and so is about functions, methods and
-layers alike; a set of dotted names holds public names, as `canonical` gives them. To add one, put it in its set:
-a test checks that torch has it.
+layers alike; a set of dotted names holds public names, as `canonical` gives them. To add one, put it in its
+set: a test checks that torch has it.
 """
 
 
@@ -65,12 +65,12 @@ NON_NEGATIVE = words(
 NO_GRAPH = words(
     "argmax argmin argsort argwhere nonzero count_nonzero any all isnan isinf isfinite isposinf "
     "isneginf isclose equal eq ne lt le gt ge logical_and logical_or logical_not logical_xor bincount "
-    "searchsorted bucketize multinomial one_hot floor_divide detach item tolist numpy long int short "
+    "searchsorted bucketize multinomial histc one_hot floor_divide detach item tolist numpy long int short "
     "char byte bool signbit size dim numel"
 )
 """The result carries no gradient at all."""
 
-ZERO_GRADIENT = words("round floor ceil trunc sign sgn heaviside bernoulli histc")
+ZERO_GRADIENT = words("round floor ceil trunc sign sgn heaviside bernoulli")
 """The result belongs to the graph, but the gradient through it is zero or not defined."""
 
 NON_DIFFERENTIABLE = NO_GRAPH | ZERO_GRADIENT
@@ -112,7 +112,7 @@ MODE_DEPENDENT_WITH = {
     "multi_head_attention": "dropout",
     "instance_norm": "track_running_stats",
 }
-"""Layers that do so if this argument of their constructor is given and not zero or False."""
+"""Layers that do so if this argument of their constructor, or its default, is not zero or False."""
 
 MODE_DEPENDENT_BLOCKS = frozenset(
     f"torch.nn.Transformer{part}" for part in ("", "Encoder", "EncoderLayer", "Decoder", "DecoderLayer")

@@ -69,7 +69,7 @@ def signature(dotted: str) -> Signature | None:
     """The signature of a function, a class (its constructor) or a method (`torch.Tensor.sum`), if known.
 
     Where an old name takes other arguments than what replaced it (`torch.cuda.amp.autocast`), the signature
-    is that of the name given. What an instance of a layer takes is the signature of `torch.nn.Linear.forward`.
+    is that of the name given. What an instance of a layer takes: `torch.nn.Linear.forward`.
     """
     for name in (dotted, canonical(dotted)):
         owner, _, last = name.rpartition(".")

@@ -1,6 +1,6 @@
-"""Writes stablint/static/torch_api/torch_api.json from the installed torch. Run by hand:
+"""Writes stablint/static/torch_api/torch_api.json (or another file) from the installed torch. Run by hand:
 
-    python tests/tools/torch_api
+    python tests/tools/torch_api [FILE]
 
 Nothing in that file is written by hand. What torch does not say itself (deprecated wrappers, short names of
 operations, constructors outside torch) stands in the other files beside it.
@@ -8,6 +8,7 @@ operations, constructors outside torch) stands in the other files beside it.
 
 import inspect
 import json
+import sys
 import warnings
 from importlib import import_module
 from pathlib import Path
@@ -57,7 +58,7 @@ def stubs_of(namespace: str) -> Stubs:
         return {}
     stubs = torch_sources.of_stub("_C/_VariableFunctions.pyi")
     if namespace == torch_names.FUNCTIONAL:
-        stubs |= torch_sources.of_stub("_C/_nn.pyi") | torch_sources.of_stub("nn/functional.pyi")
+        return stubs | torch_sources.of_stub("_C/_nn.pyi") | torch_sources.of_stub("nn/functional.pyi")
     return stubs
 
 
@@ -144,4 +145,5 @@ def written() -> str:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(written(), encoding="utf-8")
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET
+    target.write_text(written(), encoding="utf-8")

@@ -86,7 +86,7 @@ def public(namespace: str) -> Iterator[tuple[str, Any]]:
 
 
 def private_layers() -> Iterator[tuple[str, str, Any]]:
-    """The base classes of layers (`_BatchNorm`, `_Loss`), which people name in `isinstance` and inherit from."""
+    """The base classes of layers (`_BatchNorm`, `_Loss`), which people inherit from and test for."""
     for module_name, module in sorted(sys.modules.items()):
         if module_name.startswith("torch.nn.modules."):
             for name, thing in sorted(vars(module).items()):

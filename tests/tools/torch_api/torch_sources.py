@@ -4,6 +4,7 @@ import ast
 import inspect
 import typing
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def _says_nothing(overload: Overload) -> bool:
     return [one.name for one in overload if one.name != "self"] == ["args", "kwargs"]
 
 
+@cache
 def of_stub(file: str, within: str | None = None) -> dict[str, list[Overload]]:
     """Every function of a stub file, or every method of the class `within` (without `self`), by name."""
     text = (Path(torch.__file__).parent / file).read_text(encoding="utf-8")
