@@ -48,9 +48,9 @@ class Case:
             return
         if not fixes:
             raise AssertionError(f"{self}: no fix is offered, but `fixed` promises one")
-        got = apply_fixes(source, fixes)
-        if got != dedent(expected):
-            raise AssertionError(f"{self}: the fixes make of it\n{got}\ninstead of\n{dedent(expected)}")
+        got, wanted = apply_fixes(source, fixes), _MARK.sub("", dedent(expected))
+        if got != wanted:
+            raise AssertionError(f"{self}: the fixes make of it\n{got}\ninstead of\n{wanted}")
 
     def source(self) -> SourceFile:
         """Return the case as a file, without its marks."""

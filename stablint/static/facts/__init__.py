@@ -11,6 +11,9 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | the interval of a tensor's elements | `intervals` (functions of terms) | `intervals` |
 | whether a gradient flows through a tensor | `gradients` (functions of terms) | `gradients` |
 | what made a tensor, looking through views and casts | `provenance` (functions of terms) | `provenance` |
+| what happens in training when a function runs: events in order, with branches, loops, calls | `training_paths` (fact) | `paths` |
+| running a rule's states along such a path | `paths.Automaton` | `paths` |
+| what a training event is about | `events` (functions) | `events` |
 
 A fact never has the name of a module here: importing a submodule binds its name in this package.
 """
@@ -20,16 +23,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stablint.static.facts import events as events
     from stablint.static.facts import gradients as gradients
     from stablint.static.facts import intervals as intervals
+    from stablint.static.facts import paths as paths
     from stablint.static.facts import provenance as provenance
     from stablint.static.facts import terms as terms
     from stablint.static.facts.evaluation import values as values
+    from stablint.static.facts.paths import training_paths as training_paths
     from stablint.static.facts.scopes import syntax as syntax
     from stablint.static.facts.sites import operations as operations
 
-_HOMES = {"values": "evaluation", "syntax": "scopes", "operations": "sites"}
-_MODULES = {"gradients", "intervals", "provenance", "terms"}
+_HOMES = {"training_paths": "paths", "values": "evaluation", "syntax": "scopes", "operations": "sites"}
+_MODULES = {"events", "gradients", "paths", "intervals", "provenance", "terms"}
 
 
 def __getattr__(name: str) -> Any:

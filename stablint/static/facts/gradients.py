@@ -114,3 +114,63 @@ def enclosing_class(scope: Scope | None) -> Scope | None:
     while scope is not None and scope.kind != "class":
         scope = scope.parent
     return scope
+
+
+def is_constant(term: Term) -> bool:
+    """Whether a term is made of nothing but literals, sizes and newly made tensors: no data, no parameter."""
+    seen: set[Term] = set()
+    stack = [term]
+    while stack:
+        current = stack.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        match current:
+            case Constant() | Reference():
+                pass
+            case Attribute(name="shape" | "dtype" | "device" | "ndim"):
+                pass
+            case Item(base=base):
+                stack.append(base)
+            case Operation(name=name) if name in _GIVEN_VALUES:
+                stack.extend(current.operands)
+            case Operation(name=name) if name in CREATIONS or name in ("size", "numel", "nelement", "dim", "range"):
+                wanted = current.keywords.get("requires_grad")
+                if isinstance(wanted, Constant) and wanted.value is True:
+                    return False
+            case Operation(name="parameter" | "requires_grad"):
+                return False
+            case Operation(module=None, operands=operands):
+                stack.extend(operands)
+            case Either() | Display() | Repeated():
+                stack.extend(parts(current))
+            case _:
+                return False
+    return True
+
+
+_GIVEN_VALUES = {"tensor", "as_tensor", "asarray", "from_numpy", "scalar_tensor", "new_tensor", "full", "new_full"}
+"""Creations whose values are their operands."""
+
+
+def is_optimized_by_hand(source: SourceFile, scope: Scope) -> bool:
+    """Whether a place lies in an optimizer, whose arithmetic nothing differentiates."""
+    around = enclosing_class(scope)
+    if around is None:
+        return False
+    return is_optimizer_class(source.ask(values).interpreter.outer_bases(around))
+
+
+def is_trained_through(source: SourceFile, site: Site, operation: Operation) -> bool:
+    """Whether a gradient may flow through an operation: recorded, of data or parameters, and not only shown."""
+    if not operation.graph or all(is_constant(operand) for operand in operation.operands):
+        return False
+    if is_optimized_by_hand(source, site.scope):
+        return False
+    raw = source.ask(values).raw(site.node)
+    uses = source.ask(consumers.uses)
+    return not any(
+        uses.is_only_shown(option)
+        for option in options(raw)
+        if isinstance(option, Operation) and option.node is operation.node and option.name == operation.name
+    )

@@ -57,10 +57,12 @@ def origins(term: Term, through: frozenset[str] | set[str] = REARRANGING) -> Ite
                 yield current
 
 
-def made_by(term: Term, *names: str) -> Operation | None:
+def made_by(
+    term: Term, *names: str, through: frozenset[str] | set[str] = REARRANGING
+) -> Operation | None:
     """Return the operation that made a tensor where, on every path, it is one of these."""
     found: Operation | None = None
-    for origin in origins(term):
+    for origin in origins(term, through):
         if not isinstance(origin, Operation) or origin.name not in names:
             return None
         found = found or origin

@@ -49,6 +49,15 @@ class Outcome:
     is_generator: bool
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Invocation:
+    """A call of a function of the file: its arguments by parameter name, and the receiver of a method."""
+
+    function: Scope
+    given: dict[str, Term]
+    receiver: Term | None
+
+
 class Interpreter:
     """Holds what is known of one file; functions are interpreted when first needed, each once."""
 
@@ -63,6 +72,8 @@ class Interpreter:
         self.running: list[Scope] = []
         self.actuals: dict[Scope, list[dict[str, Term]]] = {}
         """What the calls in this file give to the parameters of each function."""
+        self.invocations: dict[int, dict[Scope, Invocation]] = {}
+        """Which functions of the file the call of this id runs, and with what."""
         self._scopes = {scope.node: scope for scope in (*syntax.functions, *syntax.classes, syntax.module)}
         self._imports: dict[cst.CSTNode, list[tuple[str, Binding]]] = {}
         self._references: dict[str, Reference] = {}
@@ -393,6 +404,8 @@ class Interpreter:
         bound = closure.receiver is not None and function.owner is not None and not is_static(function)
         given = self._given(function, arguments, bound)
         self.actuals.setdefault(function, []).append(given)
+        if frame.env is not None:
+            self.invocations.setdefault(id(node), {})[function] = Invocation(function, given, closure.receiver)
         outcome = self.outcome(function)
         if outcome is None:
             return Call(closure, arguments.positional, arguments.keywords, node, frame.graph)

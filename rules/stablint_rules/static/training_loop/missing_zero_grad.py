@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import InsertBefore, Mark, ProposedFix, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.events import Event
+    from stablint.static.facts.paths import Path, Root
+    from stablint.static.facts.terms import Term
+    from stablint.static.source import SourceFile
 
 
 class MissingZeroGrad(StaticRule):
@@ -968,3 +978,98 @@ def build(model):
     return Engine(update)
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report each backward whose gradients an optimizer steps together with those of its last step."""
+        seen: set[object] = set()
+        for root in source.ask(facts.training_paths):
+            for step in _optimizers(root):
+                for backward in _polluted(root.path, step):
+                    if backward.node not in seen:
+                        seen.add(backward.node)
+                        yield _report(source, root, backward, step)
+
+
+_FRESH, _CLEAN, _STALE = "nothing stepped yet", "cleared since the last step", "stepped and not cleared"
+
+
+def _optimizers(root: Root) -> list[Event]:
+    """Return the first step of every optimizer."""
+    found: list[Event] = []
+    for event in facts.paths.events_in(root.path, facts.events.Kind.STEP):
+        if not any(facts.events.same_object(event.target, other.target) for other in found):
+            found.append(event)
+    return found
+
+
+def _polluted(path: Path, step: Event) -> list[Event]:
+    """Return the backward passes that add to gradients which this optimizer has already applied, on every path."""
+    kinds, found = facts.events.Kind, []
+    optimizer = step.target
+
+    def transfer(states: frozenset[object], event: Event) -> frozenset[object]:
+        if event.kind is kinds.BACKWARD:
+            return frozenset(state if state in (_FRESH, _CLEAN) else event for state in states)
+        if event.kind is kinds.ZERO_GRAD and facts.events.clears(event, optimizer) is not False:
+            return frozenset({_CLEAN})
+        if event.kind is kinds.MADE and facts.events.same_object(event.target, optimizer):
+            return frozenset({_FRESH})
+        if event.kind is kinds.OPAQUE and _may_be(event.target, optimizer):
+            return frozenset({_CLEAN})
+        if event.kind is kinds.STEP and facts.events.same_object(event.target, optimizer):
+            informative = states - {_FRESH}
+            # On every path: where a condition decides, `if (i + 1) % n == 0` guards the step and the clearing alike.
+            if informative and not informative & {_CLEAN, _STALE}:
+                found.extend(state for state in informative)
+            return frozenset({_STALE})
+        return states
+
+    # What was cleared before a loop says nothing of its second round.
+    facts.paths.Automaton(transfer, lambda state: _FRESH).run(path, frozenset({_FRESH}))
+    return found
+
+
+def _may_be(target: Term | None, optimizer: Term | None) -> bool:
+    return target is None or facts.events.same_object(target, optimizer) or facts.events.role(target) != "optimizer"
+
+
+def _report(source: SourceFile, root: Root, backward: Event, step: Event) -> Report:
+    kinds = facts.events.Kind
+    cleared = [
+        event
+        for event in facts.paths.events_in(root.path, kinds.ZERO_GRAD)
+        if facts.events.clears(event, step.target) is not False
+    ]
+    related = [Mark(step.node, "applied here, with all gradients since the last clearing")]
+    message = "gradients are never cleared: every step also applies those of all earlier ones"
+    if cleared:
+        related.append(Mark(cleared[0].node, "cleared here, but not between two steps"))
+        message = "gradients are not cleared between two steps: each also applies those of the earlier ones"
+    return Report(backward.node, message, related=tuple(related), fix=_fix(source, backward, step))
+
+
+def _fix(source: SourceFile, backward: Event, step: Event) -> ProposedFix | None:
+    optimizer = facts.events.stepped_expression(step)
+    if optimizer is None or backward.statement is None or not _sees(backward, step) or _is_guarded(source, step):
+        return None
+    text = f"{source.code(optimizer)}.zero_grad()"
+    change = InsertBefore(backward.statement, text)
+    return ProposedFix(f"Clear the gradients before `backward()`: `{text}`", Applicability.UNSAFE, (change,))
+
+
+def _sees(backward: Event, step: Event) -> bool:
+    """Whether the optimizer has the same name where the backward stands: the same function, or one inside it."""
+    scope = backward.scope
+    while scope is not step.scope and scope.parent is not None:
+        scope = scope.parent
+    return scope is step.scope
+
+
+def _is_guarded(source: SourceFile, step: Event) -> bool:
+    """Whether the step runs only every n-th round: the right place to clear is then next to it."""
+    block = source.ask(facts.syntax).blocks[step.statement][1] if step.statement is not None else None
+    while block is not None and block.kind not in ("for", "while"):
+        if block.kind in ("if", "else") and "%" in source.code(block.node.test):  # type: ignore[attr-defined]
+            return True
+        block = block.parent
+    return False

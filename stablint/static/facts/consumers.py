@@ -1,0 +1,104 @@
+"""What becomes of a value: which terms are made of it, and whether it is only looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from stablint.static.facts.evaluation import values
+from stablint.static.facts.gradients import DETACHING
+from stablint.static.facts.terms import Attribute, Call, Dictionary, Display, Operation, Reference, Repeated, Term, parts
+
+if TYPE_CHECKING:
+    from stablint.static.source import SourceFile
+
+_SHOWING = {
+    "print", "format", "isinstance", "add_scalar", "add_scalars", "add_histogram", "log", "log_dict", "log_metrics",
+    "debug", "info", "warning", "write", "set_postfix", "set_postfix_str", "set_description", "assertEqual",
+    "assertTrue", "assertAlmostEqual", "assert_close", "allclose", "builtin_str", "builtin_format", "builtin_repr",
+    "detach_cpu", "len", "builtin_isinstance", "builtin_type", "builtin_id", "builtin_all", "builtin_any",
+}  # fmt: skip
+"""Calls that show, log or test what they are given."""
+
+
+class Uses:
+    """Which terms of a file are made of which; terms as they stand in their own function (`Values.raw`)."""
+
+    def __init__(self, consumers: dict[Term, list[Term]], kept: set[Term]) -> None:
+        self._consumers = consumers
+        self._kept = kept
+
+    def of(self, term: Term) -> Sequence[Term]:
+        """Return the terms that are directly made of a term."""
+        return self._consumers.get(term, ())
+
+    def is_only_shown(self, term: Term) -> bool:
+        """Whether all that is made of a value leaves the graph: numbers that are printed, logged, compared."""
+        seen: set[Term] = set()
+        stack = [term]
+        while stack:
+            current = stack.pop()
+            if current in seen:
+                continue
+            seen.add(current)
+            if current in self._kept:
+                return False
+            for consumer in self.of(current):
+                if _goes_on(consumer, current):
+                    stack.append(consumer)
+                elif not _shows(consumer):
+                    return False
+        return True
+
+
+def _goes_on(consumer: Term, part: Term) -> bool:
+    """Whether what is made of the value still belongs to the graph and must be followed."""
+    if isinstance(consumer, Operation):
+        return consumer.name != "backward" and not _shows(consumer)
+    return not isinstance(consumer, Call) or part is consumer.callee and not _shows(consumer)
+
+
+def _shows(consumer: Term) -> bool:
+    match consumer:
+        case Operation(name=name):
+            return name in DETACHING or name in _SHOWING
+        case Call(callee=Attribute(name=name)):
+            return name in _SHOWING
+        case Call(callee=Reference(dotted=dotted)):
+            return dotted.startswith(("numpy.", "math.", "wandb.", "logging.")) or dotted.endswith("allclose")
+        case _:
+            return False
+
+
+def uses(source: SourceFile) -> Uses:
+    """Turn around what every term of the file is made of; what functions return or keep is marked as kept."""
+    interpreter = source.ask(values).interpreter
+    consumers: dict[Term, list[Term]] = {}
+    seen: set[Term] = set()
+    stack = list(interpreter.terms.values())
+    while stack:
+        term = stack.pop()
+        if term in seen:
+            continue
+        seen.add(term)
+        for part in parts(term):
+            consumers.setdefault(part, []).append(term)
+            stack.append(part)
+    kept: set[Term] = set()
+    for outcome in interpreter.outcomes.values():
+        _keep(outcome.returns, kept)
+        for path, term in outcome.env.items():
+            if "." in path:
+                _keep(term, kept)
+    return Uses(consumers, kept)
+
+
+def _keep(term: Term, kept: set[Term]) -> None:
+    stack = [term]
+    while stack:
+        current = stack.pop()
+        if current in kept:
+            continue
+        kept.add(current)
+        if isinstance(current, Display | Dictionary | Repeated) or type(current).__name__ == "Either":
+            stack.extend(parts(current))
