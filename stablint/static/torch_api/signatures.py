@@ -139,7 +139,8 @@ def _bind(
     if len(positional) > len(order) and overload.star is None:
         return None
     bound = dict(zip(order, positional, strict=False))
-    names = {one.name for one in overload.parameters}
+    # Where torch takes `zeros(2, 3)`, it takes `zeros(size=(2, 3))`.
+    names = {one.name for one in overload.parameters} | ({overload.star} if overload.star else set())
     for given, argument in keywords.items():
         name = given if given in names else NUMPY_NAMES.get(given, given)
         if name in bound or (name not in names and overload.stars is None):

@@ -39,7 +39,6 @@ UNREADABLE = {
     "torch.autograd.Variable": ["(data, requires_grad=False)"],
     "torch.einsum": ["(equation, *operands)"],
     "torch.nn.Identity": ["(*args, **kwargs)"],
-    "torch.nn.Sigmoid": ["()"],
     "torch.nn.functional.logsigmoid": ["(input)"],
     "torch.Tensor.to": [
         "(device=..., dtype=None, non_blocking=False, copy=False, *, memory_format=None)",

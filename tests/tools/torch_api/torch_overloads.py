@@ -45,7 +45,8 @@ def _spelled(overload: Overload) -> str:
 
 def _merged(overloads: list[Overload]) -> list[Overload]:
     found: list[Overload] = []
-    widest_first = sorted(dict.fromkeys(overloads), key=lambda one: (-_has_star(one), -len(_positional(one))))
+    current = [one for one in overloads if not _is_outdated(one, overloads)]
+    widest_first = sorted(dict.fromkeys(current), key=lambda one: (-_has_star(one), -len(_positional(one))))
     for overload in widest_first:
         for index, wider in enumerate(found):
             both = _merge(wider, overload)
@@ -55,6 +56,12 @@ def _merged(overloads: list[Overload]) -> list[Overload]:
         else:
             found.append(overload)
     return found
+
+
+def _is_outdated(overload: Overload, others: list[Overload]) -> bool:
+    """Whether it demands by position what is keyword-only today: `add(input, alpha, other)`."""
+    keywords = {one.name for other in others for one in other if one.kind == KEYWORD}
+    return any(one.kind == POSITIONAL and one.default is None and one.name in keywords for one in overload)
 
 
 def _has_star(overload: Overload) -> bool:

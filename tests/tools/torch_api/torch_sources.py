@@ -29,8 +29,12 @@ def of_object(thing: Any) -> list[Overload]:
         return [()]
     function = thing.__init__ if is_class else thing
     overloads = typing.get_overloads(function) if inspect.isfunction(function) else []
-    found = [_inspected(one)[is_class:] for one in overloads] or [_inspected(thing)]
-    return [one for one in found if one is not NOTHING and not _says_nothing(one)]
+    # The implementation first: it has the real defaults, overloads mostly a mere `...`.
+    for found in ([_inspected(thing)], [_inspected(one)[is_class:] for one in overloads]):
+        telling = [one for one in found if one is not NOTHING and not _says_nothing(one)]
+        if telling:
+            return telling
+    return []
 
 
 def _takes_nothing(thing: Any) -> bool:
