@@ -313,6 +313,7 @@ def loss(logits, y, temperature=None):
 
     fixed = [
         """\
+import torch
 import torch.nn.functional as F
 from torch import nn
 
