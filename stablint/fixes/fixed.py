@@ -82,7 +82,7 @@ def _round(
     for finding in after:
         if finding.code in UNREADABLE:
             raise RefusedError(f"the fixed text does not parse: {finding.message}")
-    if old.kind == "python" and _compiles(old.data) and not _compiles(new.data):
+    if old.kind == "python" and compiles(old.data) and not compiles(new.data):
         raise RefusedError("Python does not compile the fixed text")
     surplus = gained(before, choice, after, passages(old), passages(new))
     if surplus is not None:
@@ -93,7 +93,7 @@ def _round(
     return new, after
 
 
-def _compiles(data: bytes) -> bool:
+def compiles(data: bytes) -> bool:
     """Say whether CPython compiles a file: it sees more than a parser, as a late __future__ import."""
     try:
         with warnings.catch_warnings():

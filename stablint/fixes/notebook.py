@@ -95,9 +95,10 @@ def _is_list(cell: Cell) -> bool:
 
 def _separator(data: bytes, cell: Cell) -> bytes:
     """Return what stands between two lines of a list: quote, comma, white space, quote."""
-    if len(cell.pieces) > 1:
-        return data[cell.pieces[0].end : cell.pieces[1].start]
-    before = data[: cell.pieces[0].start - 1]
+    first, *others = cell.pieces
+    if others:
+        return data[first.end : others[0].start]
+    before = data[: first.start - 1]
     return b'",' + (before[len(before.rstrip()) :] or b" ") + b'"'
 
 
