@@ -1,0 +1,580 @@
+"""STB601 submodules-in-plain-container: layers that the module does not know it has."""
+
+from __future__ import annotations
+
+from stablint.finding import Confidence, Severity
+from stablint.rule import StaticRule
+
+
+class SubmodulesInPlainContainer(StaticRule):
+    """Layers are kept in a plain list, dict or tuple, where `nn.Module` does not see them.
+
+    ## What it does
+
+    In an `nn.Module`, reports an attribute that is a list, tuple or dict of modules or parameters made
+    here, whether written at once, as a comprehension or filled by `append`, and that is never
+    registered: not wrapped in `ModuleList`, `ModuleDict`, `ParameterList` or `Sequential`, not passed to
+    `add_module`.
+
+    ## Why it is bad
+
+    `nn.Module` registers what is assigned to an attribute, not what lies inside a container. A module
+    with five linear layers in a list, a dict and a tuple has 0 parameters and an empty `state_dict()`
+    (torch 2.13). So the optimizer never gets them and they are not trained, `.to(device)` and `.half()`
+    leave them where they are, `eval()` does not reach their dropout, and a checkpoint does not hold
+    them. Nothing is raised as long as everything stays on the CPU: the rest of the network learns around
+    random layers.
+
+    For layers without parameters and modes (ReLU, pooling) it does no harm; the finding is a note.
+
+    ## Example
+
+    ```python
+    def __init__(self, n):
+        super().__init__()
+        self.layers = [nn.Linear(8, 8) for _ in range(n)]
+    ```
+
+    ## Use instead
+
+    ```python
+    def __init__(self, n):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(8, 8) for _ in range(n)])
+    ```
+
+    ## When to ignore it
+
+    When the module is to be kept out of `parameters()` on purpose. Say so with a one-element list around
+    an argument of `__init__`, which is not reported: `self._teacher = [teacher]`.
+
+    ## Fix safety
+
+    Unsafe: parameters appear that were not there, and the keys of `state_dict()` change. A list becomes
+    `nn.ModuleList`, a dict with string keys `nn.ModuleDict`, a list of parameters `nn.ParameterList`, an
+    empty list that is appended to `nn.ModuleList()`.
+
+    ## References
+
+    - [torch.nn.ModuleList](https://docs.pytorch.org/docs/stable/generated/torch.nn.ModuleList.html)
+    - [torch.nn.ModuleDict](https://docs.pytorch.org/docs/stable/generated/torch.nn.ModuleDict.html)
+    - [torch.nn.Module](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html)
+    """
+
+    code = "STB601"
+    severity = Severity.ERROR
+    confidence = Confidence.HIGH
+    since = "0.1.0"
+
+    bad = [
+        # a comprehension
+        """\
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.layers = [nn.Linear(8, 8) for _ in range(n)]  # flagged
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+        return self.head(x)
+""",
+        # filled one by one
+        """\
+import torch.nn as nn
+import torch.nn.functional as F
+
+class Mlp(nn.Module):
+    def __init__(self, sizes):
+        super(Mlp, self).__init__()
+        self.fcs = []  # flagged
+        for a, b in zip(sizes, sizes[1:]):
+            self.fcs.append(nn.Linear(a, b))
+
+    def forward(self, x):
+        for fc in self.fcs[:-1]:
+            x = F.relu(fc(x))
+        return self.fcs[-1](x)
+""",
+        # a dict, and a dict comprehension
+        """\
+from torch import nn
+
+class Heads(nn.Module):
+    def __init__(self, width, tasks):
+        super().__init__()
+        self.branches = {"a": nn.Linear(width, width), "b": nn.Identity()}  # flagged
+        self.heads = {task: nn.Linear(width, n) for task, n in tasks.items()}  # flagged
+
+    def forward(self, x, branch, task):
+        return self.heads[task](self.branches[branch](x))
+""",
+        # a tuple, and a list that was filled as a local name
+        """\
+import torch
+from torch import nn
+
+class Encoder(nn.Module):
+    def __init__(self, width, depth):
+        super().__init__()
+        self.gates = (nn.Linear(width, width), nn.Linear(width, width))  # flagged
+        blocks = []
+        for _ in range(depth):
+            blocks.append(nn.TransformerEncoderLayer(width, 4))
+        self.blocks = blocks  # flagged
+
+    def forward(self, x):
+        x = self.gates[0](x) * torch.sigmoid(self.gates[1](x))
+        for block in self.blocks:
+            x = block(x)
+        return x
+""",
+        # parameters
+        """\
+import torch
+from torch import nn
+
+class Prompts(nn.Module):
+    def __init__(self, n, width):
+        super().__init__()
+        self.prompts = [nn.Parameter(torch.randn(width)) for _ in range(n)]  # flagged
+
+    def forward(self, i):
+        return self.prompts[i]
+""",
+        # blocks of our own, and a function that makes them
+        """\
+import torch
+from torch import nn
+
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.fc = nn.Linear(width, width)
+
+    def forward(self, x):
+        return x + torch.relu(self.fc(x))
+
+def conv(a, b):
+    return nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU())
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = [conv(3, 16), conv(16, 32)]  # flagged
+        self.blocks = [Block(32), Block(32)]  # flagged
+
+    def forward(self, x):
+        for layer in self.stem:
+            x = layer(x)
+        x = x.mean((2, 3))
+        for block in self.blocks:
+            x = block(x)
+        return x
+""",
+        # in another method, with an annotation, in a subclass of our own base
+        """\
+from torch import nn
+
+class Base(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.build()
+
+    def forward(self, x):
+        return self.run(x)
+
+class Pyramid(Base):
+    def build(self):
+        self.laterals: list[nn.Module] = []  # flagged
+        for c in (256, 512, 1024):
+            self.laterals.append(nn.Conv2d(c, 256, 1))
+        self.outs = []  # flagged
+        self.outs += [nn.Conv2d(256, 256, 3, padding=1) for _ in range(3)]
+
+    def run(self, xs):
+        return [out(lateral(x)) for out, lateral, x in zip(self.outs, self.laterals, xs)]
+""",
+        # without parameters it does no harm: a note
+        """\
+from torch import nn
+
+class Pool(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.pools = [nn.MaxPool2d(2), nn.AvgPool2d(2)]  # flagged
+
+    def forward(self, x):
+        return [pool(x) for pool in self.pools]
+""",
+        # a Lightning module is a module
+        """\
+import lightning as L
+import torch
+import torch.nn.functional as F
+
+class Ensemble(L.LightningModule):
+    def __init__(self, n):
+        super().__init__()
+        self.members = [torch.nn.Linear(16, 4) for _ in range(n)]  # flagged
+
+    def forward(self, x):
+        return torch.stack([member(x) for member in self.members]).mean(0)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x), y)
+""",
+    ]
+
+    fixed = [
+        """\
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(8, 8) for _ in range(n)])  # flagged
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+        return self.head(x)
+""",
+        """\
+import torch.nn as nn
+import torch.nn.functional as F
+
+class Mlp(nn.Module):
+    def __init__(self, sizes):
+        super(Mlp, self).__init__()
+        self.fcs = nn.ModuleList()  # flagged
+        for a, b in zip(sizes, sizes[1:]):
+            self.fcs.append(nn.Linear(a, b))
+
+    def forward(self, x):
+        for fc in self.fcs[:-1]:
+            x = F.relu(fc(x))
+        return self.fcs[-1](x)
+""",
+        """\
+from torch import nn
+
+class Heads(nn.Module):
+    def __init__(self, width, tasks):
+        super().__init__()
+        self.branches = nn.ModuleDict({"a": nn.Linear(width, width), "b": nn.Identity()})  # flagged
+        self.heads = {task: nn.Linear(width, n) for task, n in tasks.items()}  # flagged
+
+    def forward(self, x, branch, task):
+        return self.heads[task](self.branches[branch](x))
+""",
+        None,
+        """\
+import torch
+from torch import nn
+
+class Prompts(nn.Module):
+    def __init__(self, n, width):
+        super().__init__()
+        self.prompts = nn.ParameterList([nn.Parameter(torch.randn(width)) for _ in range(n)])  # flagged
+
+    def forward(self, i):
+        return self.prompts[i]
+""",
+        """\
+import torch
+from torch import nn
+
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.fc = nn.Linear(width, width)
+
+    def forward(self, x):
+        return x + torch.relu(self.fc(x))
+
+def conv(a, b):
+    return nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU())
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.ModuleList([conv(3, 16), conv(16, 32)])  # flagged
+        self.blocks = nn.ModuleList([Block(32), Block(32)])  # flagged
+
+    def forward(self, x):
+        for layer in self.stem:
+            x = layer(x)
+        x = x.mean((2, 3))
+        for block in self.blocks:
+            x = block(x)
+        return x
+""",
+        """\
+from torch import nn
+
+class Base(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.build()
+
+    def forward(self, x):
+        return self.run(x)
+
+class Pyramid(Base):
+    def build(self):
+        self.laterals: list[nn.Module] = []  # flagged
+        for c in (256, 512, 1024):
+            self.laterals.append(nn.Conv2d(c, 256, 1))
+        self.outs = nn.ModuleList()  # flagged
+        self.outs += [nn.Conv2d(256, 256, 3, padding=1) for _ in range(3)]
+
+    def run(self, xs):
+        return [out(lateral(x)) for out, lateral, x in zip(self.outs, self.laterals, xs)]
+""",
+        """\
+from torch import nn
+
+class Pool(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.pools = nn.ModuleList([nn.MaxPool2d(2), nn.AvgPool2d(2)])  # flagged
+
+    def forward(self, x):
+        return [pool(x) for pool in self.pools]
+""",
+        """\
+import lightning as L
+import torch
+import torch.nn.functional as F
+
+class Ensemble(L.LightningModule):
+    def __init__(self, n):
+        super().__init__()
+        self.members = torch.nn.ModuleList([torch.nn.Linear(16, 4) for _ in range(n)])  # flagged
+
+    def forward(self, x):
+        return torch.stack([member(x) for member in self.members]).mean(0)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.cross_entropy(self(x), y)
+""",
+    ]
+
+    good = [
+        # registered containers
+        """\
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(8, 8) for _ in range(n)])
+        self.heads = nn.ModuleDict({"a": nn.Linear(8, 2)})
+        self.body = nn.Sequential(*[nn.Linear(8, 8) for _ in range(n)])
+        self.more = nn.ModuleList()
+        self.more.append(nn.Linear(8, 8))
+""",
+        # registered later: wrapped, added, set as attributes
+        """\
+from torch import nn
+
+class Wrapped(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.blocks = []
+        for _ in range(n):
+            self.blocks.append(nn.Linear(8, 8))
+        self.net = nn.Sequential(*self.blocks)
+        self.stages = [nn.Linear(8, 8), nn.ReLU()]
+        self.stages = nn.ModuleList(self.stages)
+
+class Added(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.layers = [nn.Linear(8, 8) for _ in range(n)]
+        for i, layer in enumerate(self.layers):
+            self.add_module(f"layer{i}", layer)
+        self.convs = []
+        for i in range(n):
+            conv = nn.Conv1d(8, 8, 3)
+            setattr(self, f"conv{i}", conv)
+            self.convs.append(conv)
+        self.weights = [nn.Parameter(layer.weight) for layer in self.layers]
+        for i, weight in enumerate(self.weights):
+            self.register_parameter(f"weight{i}", weight)
+""",
+        # listed, and attributes of their own as well
+        """\
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.fc1 = nn.Linear(8, 8)
+        self.fc2 = nn.Linear(8, 8)
+        self.order = [self.fc1, self.fc2]
+        for i in range(n):
+            setattr(self, f"layer{i}", nn.Linear(8, 8))
+        self.stages = [getattr(self, f"layer{i}") for i in range(n)]
+        self.children_list = list(self.children())
+""",
+        # a local list that ends in a Sequential
+        """\
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, sizes):
+        super().__init__()
+        layers = []
+        for a, b in zip(sizes, sizes[1:]):
+            layers += [nn.Linear(a, b), nn.ReLU()]
+        self.net = nn.Sequential(*layers[:-1])
+        blocks = [nn.Linear(8, 8) for _ in range(3)]
+        self.blocks = nn.ModuleList(blocks)
+
+    def _make_layer(self, n):
+        layers = []
+        for _ in range(n):
+            layers.append(nn.Conv2d(8, 8, 3))
+        return nn.Sequential(*layers)
+""",
+        # hidden on purpose: one element, an argument
+        """\
+import torch
+from torch import nn
+
+class Student(nn.Module):
+    def __init__(self, width, teacher: nn.Module):
+        super().__init__()
+        self.fc = nn.Linear(width, 10)
+        self._teacher = [teacher]
+        self._ema = (teacher,)
+
+    def forward(self, x):
+        with torch.no_grad():
+            target = self._teacher[0](x)
+        return self.fc(x), target
+""",
+        # not a module: nothing is registered anywhere
+        """\
+import torch
+from torch import nn
+
+class Ensemble:
+    def __init__(self, n):
+        self.models = [nn.Linear(8, 2) for _ in range(n)]
+        self.optimizers = [torch.optim.Adam(m.parameters()) for m in self.models]
+
+    def predict(self, x):
+        return torch.stack([m(x) for m in self.models]).mean(0)
+""",
+        # containers of other things
+        """\
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    activations = {"relu": nn.ReLU, "gelu": nn.GELU}
+
+    def __init__(self, channels, transform):
+        super().__init__()
+        self.channels = [3, *channels]
+        self.names = {i: f"c{i}" for i in channels}
+        self.kinds = [nn.ReLU, nn.GELU]
+        self.transforms = [transform, torch.relu, lambda x: x.flatten(1)]
+        self.anchors = [torch.zeros(4), torch.ones(4)]
+        self.hooks = []
+        self.losses = []
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x):
+        self.losses.append(x.pow(2).mean())
+        self.hooks.append(x.register_hook(print))
+        return self.fc(x)
+""",
+        # only for the time of building
+        """\
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self._layers = []
+        for _ in range(n):
+            self._layers.append(nn.Linear(8, 8))
+            self._layers.append(nn.ReLU())
+        self.net = nn.Sequential(*self._layers)
+        del self._layers
+
+    def forward(self, x):
+        return self.net(x)
+""",
+        # arguments, and things of which nothing is known
+        """\
+from torch import nn
+from blocks import make_block
+
+class Net(nn.Module):
+    def __init__(self, parts, callbacks):
+        super().__init__()
+        self.parts = list(parts)
+        self.callbacks = [callbacks, *parts]
+        self.unknown = [make_block(i) for i in range(3)]
+""",
+        # losses, metrics and optimizers in a Lightning module's hooks
+        """\
+import lightning as L
+import torch
+
+class Model(L.LightningModule):
+    def __init__(self, net: torch.nn.Module):
+        super().__init__()
+        self.net = net
+        self.outputs = []
+
+    def validation_step(self, batch, batch_idx):
+        self.outputs.append(self.net(batch).mean())
+
+    def configure_optimizers(self):
+        optimizers = [torch.optim.Adam(self.parameters())]
+        return optimizers, [torch.optim.lr_scheduler.StepLR(optimizers[0], 10)]
+""",
+        # a ModuleList filled from a list, in two steps
+        """\
+from torch import nn
+
+class Pyramid(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        self.laterals = [nn.Conv2d(w, 256, 1) for w in widths]
+        self.register()
+
+    def register(self):
+        self.registered = nn.ModuleList(self.laterals)
+
+    def forward(self, xs):
+        return [lateral(x) for lateral, x in zip(self.laterals, xs)]
+""",
+        # keyed by something that is no string, then wrapped
+        """\
+from torch import nn
+
+class Heads(nn.Module):
+    def __init__(self, sizes):
+        super().__init__()
+        self.by_size = {size: nn.Linear(size, 2) for size in sizes}
+        self.heads = nn.ModuleList(self.by_size.values())
+
+    def forward(self, x):
+        return self.by_size[x.size(-1)](x)
+""",
+    ]
