@@ -11,9 +11,15 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | the interval of a tensor's elements | `intervals` (functions of terms) | `intervals` |
 | whether a gradient flows through a tensor | `gradients` (functions of terms) | `gradients` |
 | what made a tensor, looking through views and casts | `provenance` (functions of terms) | `provenance` |
+| what logarithms are taken of | `logarithms` (functions) | `logarithms` |
+| what becomes of a value: is it only shown? | `uses` (fact) | `consumers` |
+| whether what is computed at a place is trained through | `differentiation` (functions) | `differentiation` |
+| whether a test around a place leaves out zero | `conditions` (functions) | `conditions` |
+| how the file can spell a name of torch | `spelling` (function) | `spelling` |
 | what happens in training when a function runs: events in order, with branches, loops, calls | `training_paths` (fact) | `paths` |
 | running a rule's states along such a path | `paths.Automaton` | `paths` |
 | what a training event is about | `events` (functions) | `events` |
+| where a statement stands, and how a fix may move it | `statements` (functions) | `statements` |
 
 A fact never has the name of a module here: importing a submodule binds its name in this package.
 """
@@ -23,19 +29,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stablint.static.facts import conditions as conditions
+    from stablint.static.facts import differentiation as differentiation
     from stablint.static.facts import events as events
     from stablint.static.facts import gradients as gradients
     from stablint.static.facts import intervals as intervals
+    from stablint.static.facts import logarithms as logarithms
     from stablint.static.facts import paths as paths
     from stablint.static.facts import provenance as provenance
+    from stablint.static.facts import spelling as spelling
+    from stablint.static.facts import statements as statements
     from stablint.static.facts import terms as terms
+    from stablint.static.facts.consumers import uses as uses
     from stablint.static.facts.evaluation import values as values
     from stablint.static.facts.paths import training_paths as training_paths
     from stablint.static.facts.scopes import syntax as syntax
     from stablint.static.facts.sites import operations as operations
 
-_HOMES = {"training_paths": "paths", "values": "evaluation", "syntax": "scopes", "operations": "sites"}
-_MODULES = {"events", "gradients", "paths", "intervals", "provenance", "terms"}
+_HOMES = {
+    "training_paths": "paths",
+    "values": "evaluation",
+    "syntax": "scopes",
+    "operations": "sites",
+    "uses": "consumers",
+}
+_MODULES = {
+    "conditions", "differentiation", "events", "gradients", "intervals", "logarithms", "paths", "provenance",
+    "spelling", "terms",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.facts.evaluation import Values
-from stablint.static.facts.sites import Site
-from stablint.static.facts.terms import Operation, Term, number, same
+from stablint.static.facts.terms import Operation, Term, number, options, same
+
+if TYPE_CHECKING:
+    from stablint.static.facts.evaluation import Values
+    from stablint.static.facts.sites import Site
 
 _MIRRORED = {
     "GreaterThan": "LessThan",
@@ -20,7 +23,7 @@ _METHODS = {
     "gt": "GreaterThan", "ge": "GreaterThanEqual", "lt": "LessThan", "le": "LessThanEqual", "ne": "NotEqual",
     "eq": "Equal",
 }  # fmt: skip
-_CASTS = {"float", "bool", "to", "type", "int", "long", "builtin_bool", "squeeze", "unsqueeze", "expand", "view"}
+_CASTS = {"float", "bool", "to", "type", "int", "long", "builtin_bool", "unsqueeze", "expand", "view"}
 
 
 def leaves_out_zero(condition: Term, value: Term, holds: bool = True) -> bool:
@@ -56,9 +59,9 @@ def _compared(condition: Operation, value: Term, holds: bool) -> bool:
     if not same(left, value):
         return False
     if symbol in ("GreaterThan", "GreaterThanEqual"):
-        return holds and (bound is None or bound > 0 or bound == 0 and symbol == "GreaterThan")
+        return holds and (bound is None or bound > 0 or (bound == 0 and symbol == "GreaterThan"))
     if symbol in ("LessThan", "LessThanEqual"):
-        return not holds and (bound is None or bound > 0 or bound == 0 and symbol == "LessThanEqual")
+        return not holds and (bound is None or bound > 0 or (bound == 0 and symbol == "LessThanEqual"))
     return bound == 0 and (holds if symbol in ("NotEqual", "IsNot") else not holds)
 
 
@@ -70,6 +73,15 @@ def tests_around(values: Values, site: Site) -> Iterator[tuple[Term, bool]]:
             yield values.raw(node.test), block.kind != "else"
 
 
-def is_tested(values: Values, site: Site, value: Term) -> bool:
-    """Whether a test around a place leaves out that the value is zero there."""
-    return any(leaves_out_zero(test, value, held) for test, held in tests_around(values, site))
+def is_tested(values: Values, site: Site) -> bool:
+    """Whether a test around an operation leaves out that what it works on is zero."""
+    operands = [
+        option.operands[0]
+        for option in options(values.raw(site.node))
+        if isinstance(option, Operation) and option.node is site.node and option.operands
+    ]
+    return any(
+        leaves_out_zero(test, operand, held)
+        for operand in operands
+        for test, held in tests_around(values, site)
+    )

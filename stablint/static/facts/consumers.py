@@ -7,17 +7,28 @@ from typing import TYPE_CHECKING
 
 from stablint.static.facts.evaluation import values
 from stablint.static.facts.gradients import DETACHING
-from stablint.static.facts.terms import Attribute, Call, Dictionary, Display, Operation, Reference, Repeated, Term, parts
+from stablint.static.facts.terms import (
+    Attribute,
+    Call,
+    Dictionary,
+    Display,
+    Operation,
+    Reference,
+    Repeated,
+    Term,
+    parts,
+)
+from stablint.static.torch_api.groups import words
 
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
 
-_SHOWING = {
-    "print", "format", "isinstance", "add_scalar", "add_scalars", "add_histogram", "log", "log_dict", "log_metrics",
-    "debug", "info", "warning", "write", "set_postfix", "set_postfix_str", "set_description", "assertEqual",
-    "assertTrue", "assertAlmostEqual", "assert_close", "allclose", "builtin_str", "builtin_format", "builtin_repr",
-    "detach_cpu", "len", "builtin_isinstance", "builtin_type", "builtin_id", "builtin_all", "builtin_any",
-}  # fmt: skip
+_SHOWING = words(
+    "print format isinstance add_scalar add_scalars add_histogram log log_dict log_metrics debug info "
+    "warning write set_postfix set_postfix_str set_description assertEqual assertTrue assertAlmostEqual assert_close "
+    "allclose len builtin_str builtin_format builtin_repr builtin_isinstance builtin_type builtin_id "
+    "builtin_all builtin_any"
+)
 """Calls that show, log or test what they are given."""
 
 
@@ -33,7 +44,7 @@ class Uses:
         return self._consumers.get(term, ())
 
     def is_only_shown(self, term: Term) -> bool:
-        """Whether all that is made of a value leaves the graph: numbers that are printed, logged, compared."""
+        """Whether all that is made of a value leaves the graph: it is printed, logged, compared."""
         seen: set[Term] = set()
         stack = [term]
         while stack:
@@ -55,7 +66,7 @@ def _goes_on(consumer: Term, part: Term) -> bool:
     """Whether what is made of the value still belongs to the graph and must be followed."""
     if isinstance(consumer, Operation):
         return consumer.name != "backward" and not _shows(consumer)
-    return not isinstance(consumer, Call) or part is consumer.callee and not _shows(consumer)
+    return not isinstance(consumer, Call) or (part is consumer.callee and not _shows(consumer))
 
 
 def _shows(consumer: Term) -> bool:

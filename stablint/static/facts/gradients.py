@@ -17,7 +17,9 @@ from stablint.static.facts.terms import (
     Reference,
     Repeated,
     Term,
+    parts,
 )
+from stablint.static.torch_api.groups import CREATIONS
 
 DETACHING = {
     "detach", "item", "data", "numpy", "tolist", "argmax", "argmin", "compare", "eq", "ne", "gt", "lt", "ge", "le",
@@ -126,7 +128,9 @@ def is_constant(term: Term) -> bool:
             continue
         seen.add(current)
         match current:
-            case Constant() | Reference():
+            case Constant():
+                pass
+            case Reference(dotted=dotted) if dotted.startswith(("torch.", "math.", "numpy.")):
                 pass
             case Attribute(name="shape" | "dtype" | "device" | "ndim"):
                 pass
@@ -151,26 +155,3 @@ def is_constant(term: Term) -> bool:
 
 _GIVEN_VALUES = {"tensor", "as_tensor", "asarray", "from_numpy", "scalar_tensor", "new_tensor", "full", "new_full"}
 """Creations whose values are their operands."""
-
-
-def is_optimized_by_hand(source: SourceFile, scope: Scope) -> bool:
-    """Whether a place lies in an optimizer, whose arithmetic nothing differentiates."""
-    around = enclosing_class(scope)
-    if around is None:
-        return False
-    return is_optimizer_class(source.ask(values).interpreter.outer_bases(around))
-
-
-def is_trained_through(source: SourceFile, site: Site, operation: Operation) -> bool:
-    """Whether a gradient may flow through an operation: recorded, of data or parameters, and not only shown."""
-    if not operation.graph or all(is_constant(operand) for operand in operation.operands):
-        return False
-    if is_optimized_by_hand(source, site.scope):
-        return False
-    raw = source.ask(values).raw(site.node)
-    uses = source.ask(consumers.uses)
-    return not any(
-        uses.is_only_shown(option)
-        for option in options(raw)
-        if isinstance(option, Operation) and option.node is operation.node and option.name == operation.name
-    )

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from stablint.static.facts.conditions import leaves_out_zero
 from stablint.static.facts.terms import (
     Attribute,
     Call,
@@ -97,7 +99,9 @@ def _compute(term: Term, look: Look) -> Interval:
         case Constant(value=value):
             if isinstance(value, bool):
                 return Interval(int(value), int(value))
-            return Interval(value, value) if isinstance(value, int | float) and value == value else TOP
+            if not isinstance(value, int | float) or value != value:
+                return TOP
+            return Interval(single(value), single(value))
         case Operation():
             return _operation(term, look)
         case Either(options=options):
@@ -118,6 +122,15 @@ def _compute(term: Term, look: Look) -> Interval:
             return TOP
 
 
+def single(value: float) -> float:
+    """Round a number as single precision does, in which 1 - 1e-8 is 1 and 1e-46 is 0."""
+    try:
+        (rounded,) = struct.unpack("f", struct.pack("f", value))
+        return float(rounded)
+    except OverflowError:
+        return INF if value > 0 else -INF
+
+
 def hull(parts: list[Interval]) -> Interval:
     """Return the smallest interval around several."""
     if not parts:
@@ -136,21 +149,27 @@ def _element(base: Term, key: Term, look: Look) -> Interval:
     """`x[i]`: an element of a tensor lies where the tensor does; of a tuple result, only the values do."""
     if isinstance(base, Operation):
         if base.name in _TUPLES:
-            return look(base.operands[0]) if isinstance(key, Constant) and key.value == 0 else TOP
+            return look(base) if isinstance(key, Constant) and key.value == 0 else TOP
         if base.name in _SIZES:
             return COUNT
-        return look(base)
+        return above_zero(look(base)) if leaves_out_zero(key, base) else look(base)
     if isinstance(base, Attribute) and base.name in ("shape",):
         return COUNT
-    return look(base) if isinstance(base, Item | Either | Repeated) else TOP
+    if not isinstance(base, Item | Either | Repeated):
+        return TOP
+    return above_zero(look(base)) if leaves_out_zero(key, base) else look(base)
+
+
+def above_zero(held: Interval) -> Interval:
+    """Return the part of an interval above zero."""
+    return Interval(max(held.low, 0), held.high, held.low_open or held.low <= 0, held.high_open)
 
 
 _TUPLES = {"max", "min", "topk", "sort", "kthvalue", "median", "mode", "cummax", "cummin"}
 _SIZES = {"size", "shape", "numel", "nelement", "len"}
 
 _FIXED = {
-    "sigmoid": UNIT, "softmax": UNIT, "hardsigmoid": UNIT, "softmin": UNIT, "gumbel_softmax": UNIT,
-    "relu": NON_NEGATIVE, "abs": NON_NEGATIVE, "square": NON_NEGATIVE, "norm": NON_NEGATIVE, "relu6": NON_NEGATIVE,
+    "hardsigmoid": UNIT, "gumbel_softmax": UNIT, "norm": NON_NEGATIVE, "relu6": NON_NEGATIVE,
     "var": NON_NEGATIVE, "std": NON_NEGATIVE, "cdist": NON_NEGATIVE, "pairwise_distance": NON_NEGATIVE,
     "mse_loss": NON_NEGATIVE, "l1_loss": NON_NEGATIVE, "smooth_l1_loss": NON_NEGATIVE, "huber_loss": NON_NEGATIVE,
     "cross_entropy": NON_NEGATIVE, "binary_cross_entropy": NON_NEGATIVE,
@@ -166,7 +185,7 @@ _FIXED = {
     "log_softmax": Interval(-INF, 0), "logsigmoid": Interval(-INF, 0),
 }  # fmt: skip
 
-_KEPT = SHAPE_ONLY | {"mean", "max", "min", "amax", "amin", "median", "quantile", "index", "parameter_data", "nanmean"}
+_KEPT = SHAPE_ONLY | {"mean", "min", "amin", "median", "quantile", "parameter_data", "nanmean", "values", "aminmax"}
 _KEPT |= {"detach", "clone", "data", "item", "float", "double", "half", "to", "contiguous", "cuda", "cpu", "tqdm"}
 _KEPT |= {"as_tensor", "tensor", "requires_grad", "builtin_float", "round", "topk", "sort", "cummax", "cummin"}
 
@@ -185,8 +204,23 @@ def _operation(term: Operation, look: Look) -> Interval:
 
 
 def _add(term: Operation, look: Look) -> Interval:
+    if len(term.operands) < 2:
+        return TOP
     a, b = (look(operand) for operand in term.operands[:2])
+    if _lifts_zeros(term.operands[1], term.operands[0]) or _lifts_zeros(term.operands[0], term.operands[1]):
+        return Interval(0, INF, low_open=True) if a.is_non_negative and b.is_non_negative else TOP
     return Interval(a.low + b.low, a.high + b.high, a.low_open or b.low_open, a.high_open or b.high_open)
+
+
+def _lifts_zeros(term: Term, value: Term) -> bool:
+    """Whether a summand is positive where a value is zero: `d2 + (d2 == 0) * 1e-16`."""
+    match term:
+        case Operation(name="mul" | "float" | "to" | "type", operands=parts):
+            return any(_lifts_zeros(part, value) for part in parts)
+        case Operation():
+            return leaves_out_zero(term, value, holds=False)
+        case _:
+            return False
 
 
 def _sub(term: Operation, look: Look) -> Interval:
@@ -221,10 +255,18 @@ def _div(term: Operation, look: Look) -> Interval:
         # x / x.sum() and the like stay below one, but that needs a proof that the parts are of the whole.
         low = a.low / b.high if b.high not in (0, INF) else 0.0
         high = a.high / b.low if b.low > 0 else INF
-        return Interval(low, high, low_open=a.is_positive and low == 0)
+        # A logistic function written out, 1 / (1 + exp(-x)), is zero where the exponential overflows.
+        overflows = b.high == INF and _has_exponential(term.operands[1])
+        return Interval(low, high, low_open=a.is_positive and low == 0 and not overflows)
     if b.low == b.high and b.low > 0:
         return Interval(a.low / b.low, a.high / b.low, a.low_open, a.high_open)
     return TOP
+
+
+def _has_exponential(term: Term) -> bool:
+    return isinstance(term, Operation) and (
+        term.name == "exp" or term.name == "add" and any(_has_exponential(part) for part in term.operands)
+    )
 
 
 def _even_power(a: Interval) -> Interval:
@@ -235,9 +277,10 @@ def _even_power(a: Interval) -> Interval:
 
 
 def _pow(term: Operation, look: Look) -> Interval:
-    exponent = number(term.operands[1]) if len(term.operands) > 1 else None
-    a = look(term.operands[0])
-    if exponent is None:
+    base, *exponents = term.operands
+    exponent = number(exponents[0]) if exponents else None
+    a = look(base)
+    if exponent is None or not math.isfinite(exponent):
         return POSITIVE if a.is_positive else NON_NEGATIVE if a.is_non_negative else TOP
     if exponent == int(exponent) and int(exponent) % 2 == 0 and exponent > 0:
         return _even_power(a)
@@ -258,6 +301,49 @@ def _sum(term: Operation, look: Look) -> Interval:
 def _prod(term: Operation, look: Look) -> Interval:
     a = look(term.operands[0])
     return UNIT if a.is_unit else NON_NEGATIVE if a.is_non_negative else TOP
+
+
+def _sigmoid(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    return Interval(_logistic(a.low), _logistic(a.high))
+
+
+def _logistic(x: float) -> float:
+    # In single precision 0 from -104 on, 1 from 17 on.
+    return 0.0 if x < -103 else 1.0 if x > 16.6 else 1 / (1 + math.exp(-x))
+
+
+def _softmax(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    return Interval(0, 1, low_open=a.high - a.low < _WIDEST)
+
+
+_WIDEST = 80
+"""A softmax over logits that lie closer together has no zeros in single precision."""
+
+
+def _largest(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    origin = term.operands[0]
+    # The largest of some probabilities that sum to one is not zero.
+    is_softmax = isinstance(origin, Operation) and origin.name in ("softmax", "softmin")
+    return Interval(a.low, a.high, a.low_open or is_softmax, a.high_open)
+
+
+def _absolute(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    low = 0 if a.low <= 0 <= a.high else min(abs(a.low), abs(a.high))
+    is_open = a.low_open if a.low >= 0 else a.high_open if a.high <= 0 else False
+    return Interval(low, max(abs(a.low), abs(a.high)), low_open=is_open)
+
+
+def _relu(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    return a if a.is_non_negative else NON_NEGATIVE
+
+
+def _square(term: Operation, look: Look) -> Interval:
+    return _even_power(look(term.operands[0]))
 
 
 def _exp(term: Operation, look: Look) -> Interval:
@@ -324,11 +410,28 @@ def _minimum(term: Operation, look: Look) -> Interval:
 
 
 def _where(term: Operation, look: Look) -> Interval:
-    return hull([look(operand) for operand in term.operands[1:3]]) if len(term.operands) == 3 else TOP
+    if len(term.operands) != 3:
+        return TOP
+    condition, taken, other = term.operands
+    a, b = look(taken), look(other)
+    a = above_zero(a) if leaves_out_zero(condition, taken) else a
+    b = above_zero(b) if leaves_out_zero(condition, other, holds=False) else b
+    return hull([a, b])
 
 
 def _masked_fill(term: Operation, look: Look) -> Interval:
-    return hull([look(term.operands[0]), look(term.operands[2])]) if len(term.operands) == 3 else TOP
+    if len(term.operands) != 3:
+        return TOP
+    before, mask, value = term.operands
+    a = above_zero(look(before)) if leaves_out_zero(mask, before, holds=False) else look(before)
+    return hull([a, look(value)])
+
+
+def _selected(term: Operation, look: Look) -> Interval:
+    """`p[p > 0]`, `masked_select`, and every other index."""
+    a = look(term.operands[0])
+    keys = (*term.positional, *term.keywords.values())
+    return above_zero(a) if any(leaves_out_zero(key, term.operands[0]) for key in keys) else a
 
 
 def _dropout(term: Operation, look: Look) -> Interval:
@@ -346,10 +449,10 @@ def _gathered(term: Operation, look: Look) -> Interval:
 
 
 def _arange(term: Operation, look: Look) -> Interval:
-    bounds = [number(operand) for operand in (*term.operands, *term.positional)]
+    bounds = [look(operand) for operand in (*term.operands, *term.positional)]
     if len(bounds) == 1:
-        return NON_NEGATIVE
-    return Interval(bounds[0], INF) if bounds and bounds[0] is not None and bounds[0] >= 0 else TOP
+        return Interval(0, max(bounds[0].high, 0))
+    return hull(bounds[:2])
 
 
 def _full(term: Operation, look: Look) -> Interval:
@@ -379,7 +482,9 @@ _TRANSFER: dict[str, Callable[[Operation, Look], Interval]] = {
     "minimum": _minimum, "where": _where, "masked_fill": _masked_fill, "dropout": _dropout, "matmul": _matmul,
     "bmm": _matmul, "mm": _matmul, "arange": _arange, "full": _full, "full_like": _full, "or": _or,
     "builtin_max": _builtin_max, "float": _float_of, "int": _float_of, "gather": _gathered,
-    "index_select": _gathered, "masked_select": _gathered, "einsum": lambda term, look: TOP,
+    "index_select": _gathered, "masked_select": _selected, "index": _selected, "linspace": _arange, "sigmoid": _sigmoid,
+    "softmax": _softmax, "softmin": _softmax, "max": _largest, "amax": _largest, "abs": _absolute, "relu": _relu,
+    "square": _square, "einsum": lambda term, look: TOP,
 }  # fmt: skip
 
 

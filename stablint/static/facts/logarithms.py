@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from stablint.static.facts.gradients import carries_graph
 from stablint.static.facts.intervals import interval, single
 from stablint.static.facts.provenance import REARRANGING, made_by, origins
 from stablint.static.facts.sites import Operations, Site
@@ -26,6 +27,11 @@ class Logarithm:
     operation: Operation
     argument: Term
     complement: bool
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether a gradient may flow through the logarithm."""
+        return self.operation.graph and carries_graph(self.argument) is not False
 
     @property
     def softmax(self) -> Operation | None:
@@ -82,9 +88,13 @@ def _rest(term: Term) -> Term | None:
     match term:
         case Operation(name="sub", operands=(one, rest)) if number(one) == 1:
             return rest
-        case Operation(name="add", operands=(one, Operation(name="neg", operands=(rest,)))) if number(one) == 1:
+        case Operation(name="add", operands=(one, Operation(name="neg", operands=(rest,)))) if (
+            number(one) == 1
+        ):
             return rest
-        case Operation(name="add", operands=(Operation(name="neg", operands=(rest,)), one)) if number(one) == 1:
+        case Operation(name="add", operands=(Operation(name="neg", operands=(rest,)), one)) if (
+            number(one) == 1
+        ):
             return rest
         case _:
             return None

@@ -1,17 +1,20 @@
-"""How the code of a file can spell a name of torch at a place."""
+"""How operations are written in a file: where their operand stands, how a name of torch can be spelled."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import libcst as cst
+
 from stablint.static.facts.scopes import Scope, syntax
+from stablint.static.facts.terms import Operation
 
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
 
 
 def spelled(source: SourceFile, scope: Scope, dotted: str) -> str | None:
-    """Return the shortest way to say a dotted name in a scope with the imports that the file has at its top."""
+    """Return the shortest way to say a dotted name in a scope, by what is imported at the top of the file."""
     module = source.ask(syntax).module
     ways: list[str] = []
     for name, bindings in module.bindings.items():
@@ -35,3 +38,35 @@ def _is_hidden(name: str, scope: Scope | None) -> bool:
             return True
         scope = scope.parent
     return False
+
+
+def written_operand(operation: Operation) -> cst.BaseExpression | None:
+    """Return the expression an operation works on: `x` of `torch.log(x)`, `x.log()`, `nn.Softmax(1)(x)`."""
+    node = operation.node
+    if not isinstance(node, cst.Call):
+        return None
+    if operation.dotted.startswith("torch.Tensor.") and isinstance(node.func, cst.Attribute):
+        return node.func.value
+    first = node.args[0] if node.args else None
+    if first is None or first.star or (first.keyword is not None and first.keyword.value != "input"):
+        return None
+    return first.value
+
+
+def is_alone(operation: Operation, arguments: int = 0) -> bool:
+    """Whether a call is given no more than its operand and so many arguments: no `out=`, no `*args`."""
+    return not operation.open_arguments and len(operation.positional) + len(operation.keywords) <= arguments
+
+
+def loses_comment(source: SourceFile, whole: cst.CSTNode, kept: cst.CSTNode) -> bool:
+    """Whether a comment would go if only a part of an expression were kept."""
+    return source.code(whole).count("#") > source.code(kept).count("#")
+
+
+def in_parentheses(source: SourceFile, node: cst.BaseExpression) -> str:
+    """Return the code of an expression such that an operator may stand before it."""
+    code = source.code(node)
+    return code if isinstance(node, _ATOMS) or node.lpar else f"({code})"
+
+
+_ATOMS = cst.Name | cst.Attribute | cst.Call | cst.Subscript | cst.Integer | cst.Float

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import Mark, ProposedFix, Replace, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.logarithms import Logarithm
+    from stablint.static.facts.terms import Operation
+    from stablint.static.source import SourceFile
 
 
 class LogOfSoftmax(StaticRule):
@@ -569,3 +578,60 @@ def consistency(weak, strong):
         None,
         None,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report the logarithms of a bare softmax."""
+        values = source.ask(facts.values)
+        for found in facts.logarithms.logarithms(source.ask(facts.operations)):
+            softmax = found.softmax
+            if softmax is None or facts.gradients.is_constant(found.argument):
+                continue
+            if facts.conditions.is_tested(values, found.site):
+                continue
+            fix = _fix(source, found, softmax)
+            yield Report(
+                found.site.node,
+                _message(found, softmax),
+                severity=None if found.is_recorded else Severity.NOTE,
+                related=() if fix else (Mark(softmax.node, f"the {softmax.name}"),),
+                fix=fix,
+            )
+
+
+def _message(found: Logarithm, softmax: Operation) -> str:
+    gap = "once one logit is 17 ahead" if found.complement else "once a logit is 104 behind"
+    of = f"minus {softmax.name}" if found.complement else softmax.name
+    what = f"{found.operation.name} of {of} is -inf {gap} (float32)"
+    if not found.is_recorded:
+        return what
+    return f"{what}, and its gradient NaN" + ("" if found.complement else "; log_softmax stays finite")
+
+
+def _fix(source: SourceFile, found: Logarithm, softmax: Operation) -> ProposedFix | None:
+    """Rename the softmax that stands inside a natural logarithm and names its dimension."""
+    spelling = facts.spelling
+    inside = spelling.written_operand(found.operation)
+    if inside is not softmax.node or found.operation.name != "log" or not spelling.is_alone(found.operation):
+        return None
+    made = softmax.module if softmax.module is not None else softmax
+    given = made.keywords.get("dim") or (made.positional[0] if made.positional else None)
+    renamed = _renamed(softmax.node)
+    if renamed is None or given is None or spelling.loses_comment(source, found.operation.node, softmax.node):
+        return None
+    change = Replace(found.operation.node, source.code(renamed))
+    return ProposedFix("use log_softmax", Applicability.SAFE, (change,))
+
+
+def _renamed(call: Any) -> Any:
+    """Return the call with `log_softmax` for `softmax`, `LogSoftmax(...)(x)` for `Softmax(...)(x)`."""
+    callee = call.func
+    made = getattr(callee, "func", None)
+    if getattr(getattr(callee, "attr", None), "value", "") == "softmax":
+        return _with_name(call, callee, "log_softmax")
+    if getattr(getattr(made, "attr", None), "value", "") == "Softmax":
+        return call.with_changes(func=_with_name(callee, made, "LogSoftmax"))
+    return None
+
+
+def _with_name(call: Any, callee: Any, name: str) -> Any:
+    return call.with_changes(func=callee.with_changes(attr=callee.attr.with_changes(value=name)))

@@ -1,0 +1,38 @@
+"""Whether what is computed at a place is trained through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stablint.static.facts.consumers import uses
+from stablint.static.facts.evaluation import values
+from stablint.static.facts.gradients import enclosing_class, is_constant, is_optimizer_class
+from stablint.static.facts.scopes import Scope
+from stablint.static.facts.sites import Site
+from stablint.static.facts.terms import Operation, options
+
+if TYPE_CHECKING:
+    from stablint.static.source import SourceFile
+
+
+def is_optimized_by_hand(source: SourceFile, scope: Scope) -> bool:
+    """Whether a place lies in an optimizer, whose arithmetic nothing differentiates."""
+    around = enclosing_class(scope)
+    if around is None:
+        return False
+    return is_optimizer_class(source.ask(values).interpreter.outer_bases(around))
+
+
+def is_trained_through(source: SourceFile, site: Site, operation: Operation) -> bool:
+    """Whether a gradient may flow through an operation: of data or parameters, recorded, not only shown."""
+    if not operation.graph or all(is_constant(operand) for operand in operation.operands):
+        return False
+    if is_optimized_by_hand(source, site.scope):
+        return False
+    raw = source.ask(values).raw(site.node)
+    known = source.ask(uses)
+    return not any(
+        known.is_only_shown(option)
+        for option in options(raw)
+        if isinstance(option, Operation) and option.node is operation.node and option.name == operation.name
+    )
