@@ -51,8 +51,7 @@ class DiscardedResult(StaticRule):
 
     ## References
 
-    -
-      [torch.nn.functional.dropout](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html)
+    - [torch.nn.functional.dropout](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html)
     - [torch.Tensor.to](https://docs.pytorch.org/docs/stable/generated/torch.Tensor.to.html)
     - [In-place semantics of torch.Tensor](https://docs.pytorch.org/docs/stable/tensors.html)
     """

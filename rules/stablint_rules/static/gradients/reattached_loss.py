@@ -61,8 +61,7 @@ class ReattachedLoss(StaticRule):
 
     - [torch.tensor](https://docs.pytorch.org/docs/stable/generated/torch.tensor.html)
     - [Autograd mechanics](https://docs.pytorch.org/docs/stable/notes/autograd.html)
-    -
-      [torch.Tensor.requires_grad_](https://docs.pytorch.org/docs/stable/generated/torch.Tensor.requires_grad_.html)
+    - [torch.Tensor.requires_grad_](https://docs.pytorch.org/docs/stable/generated/torch.Tensor.requires_grad_.html)
     """
 
     code = "STB151"

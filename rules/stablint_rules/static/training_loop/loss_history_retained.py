@@ -60,8 +60,7 @@ class LossHistoryRetained(StaticRule):
 
     ## References
 
-    - [PyTorch FAQ: my model reports "cuda runtime error(2): out of
-      memory"](https://docs.pytorch.org/docs/stable/notes/faq.html)
+    - [PyTorch FAQ: my model reports "cuda runtime error(2): out of memory"](https://docs.pytorch.org/docs/stable/notes/faq.html)
     - [torch.Tensor.detach](https://docs.pytorch.org/docs/stable/generated/torch.Tensor.detach.html)
     """
 

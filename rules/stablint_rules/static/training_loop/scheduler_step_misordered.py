@@ -54,10 +54,8 @@ class SchedulerStepMisordered(StaticRule):
 
     ## References
 
-    - [How to adjust learning
-      rate](https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate)
-    -
-      [torch.optim.lr_scheduler.StepLR](https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.StepLR.html)
+    - [How to adjust learning rate](https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate)
+    - [torch.optim.lr_scheduler.StepLR](https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.StepLR.html)
     """
 
     code = "STB103"
