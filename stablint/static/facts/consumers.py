@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from stablint.static.source import SourceFile
 
 _SHOWING = words(
-    "print format isinstance add_scalar add_scalars add_histogram log log_dict log_metrics debug info "
-    "warning write set_postfix set_postfix_str set_description assertEqual assertTrue assertAlmostEqual assert_close "
-    "allclose len builtin_str builtin_format builtin_repr builtin_isinstance builtin_type builtin_id "
+    "print format isinstance len add_scalar add_scalars add_histogram log log_dict log_metrics debug info "
+    "warning write set_postfix set_postfix_str set_description allclose assert_close assertEqual assertTrue "
+    "assertAlmostEqual builtin_str builtin_format builtin_repr builtin_isinstance builtin_type builtin_id "
     "builtin_all builtin_any"
 )
 """Calls that show, log or test what they are given."""

@@ -54,13 +54,27 @@ def written_operand(operation: Operation) -> cst.BaseExpression | None:
 
 
 def is_alone(operation: Operation, arguments: int = 0) -> bool:
-    """Whether a call is given no more than its operand and so many arguments: no `out=`, no `*args`."""
-    return not operation.open_arguments and len(operation.positional) + len(operation.keywords) <= arguments
+    """Whether a call is given no more than its operand and so many arguments, and leaves the operand alone."""
+    if operation.open_arguments or operation.dotted.endswith("_"):
+        return False
+    return len(operation.positional) + len(operation.keywords) <= arguments
 
 
 def loses_comment(source: SourceFile, whole: cst.CSTNode, kept: cst.CSTNode) -> bool:
     """Whether a comment would go if only a part of an expression were kept."""
     return source.code(whole).count("#") > source.code(kept).count("#")
+
+
+def last_operand(node: cst.BaseExpression) -> cst.BaseExpression:
+    """Return `x` of `1 - x` and of `-x`, as it is written."""
+    if isinstance(node, cst.BinaryOperation):
+        return node.right
+    return node.expression if isinstance(node, cst.UnaryOperation) else node
+
+
+def bare(source: SourceFile, node: cst.BaseExpression) -> str:
+    """Return the code of an expression without parentheses around it."""
+    return source.code(node.with_changes(lpar=(), rpar=()))
 
 
 def in_parentheses(source: SourceFile, node: cst.BaseExpression) -> str:

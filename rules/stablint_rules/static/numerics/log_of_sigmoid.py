@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import Mark, ProposedFix, Replace, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.logarithms import Logarithm
+    from stablint.static.facts.terms import Operation
+    from stablint.static.source import SourceFile
 
 
 class LogOfSigmoid(StaticRule):
@@ -532,3 +541,55 @@ def reconstruction(adj, edge_index, negatives, score):
         None,
         None,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report the logarithms of a bare sigmoid, and of one minus it."""
+        values = source.ask(facts.values)
+        for found in facts.logarithms.logarithms(source.ask(facts.operations)):
+            sigmoid = found.sigmoid
+            if sigmoid is None or facts.gradients.is_constant(found.argument):
+                continue
+            if facts.conditions.is_tested(values, found.site):
+                continue
+            fix = _fix(source, found, sigmoid)
+            yield Report(
+                found.site.node,
+                _message(found, fix is not None),
+                severity=None if found.is_recorded else Severity.NOTE,
+                related=() if fix else (Mark(sigmoid.node, "the sigmoid"),),
+                fix=fix,
+            )
+
+
+def _message(found: Logarithm, is_direct: bool) -> str:
+    if found.operation.name == "log1p":
+        what = "log1p of minus sigmoid"
+    else:
+        what = f"{found.operation.name} of {'1 - sigmoid' if found.complement else 'sigmoid'}"
+    where = "from a logit of 17 on" if found.complement else "from a logit of -104 down"
+    if not found.is_recorded:
+        return f"{what} is -inf {where} (float32)"
+    remedy = "logsigmoid stays finite" if is_direct else "train on the logits"
+    return f"{what} is -inf {where} (float32), and its gradient NaN; {remedy}"
+
+
+def _fix(source: SourceFile, found: Logarithm, sigmoid: Operation) -> ProposedFix | None:
+    """Write logsigmoid for a natural logarithm inside which the sigmoid stands."""
+    spelling = facts.spelling
+    whole = found.operation.node
+    if found.operation.name not in ("log", "log1p") or not spelling.is_alone(found.operation):
+        return None
+    inside = spelling.written_operand(found.operation)
+    if found.complement and inside is not None:
+        inside = spelling.last_operand(inside)
+    logit = spelling.written_operand(sigmoid)
+    name = spelling.spelled(source, found.site.scope, "torch.nn.functional.logsigmoid")
+    if inside is not sigmoid.node or logit is None or name is None or not spelling.is_alone(sigmoid):
+        return None
+    if spelling.loses_comment(source, whole, logit):
+        return None
+    if found.complement:
+        text = f"{name}(-{spelling.in_parentheses(source, logit)})"
+    else:
+        text = f"{name}({spelling.bare(source, logit)})"
+    return ProposedFix("use logsigmoid", Applicability.SAFE, (Replace(whole, text),))
