@@ -11,6 +11,7 @@ from stablint.finding import Finding
 from stablint.rule import Rule, StaticRule
 from stablint.static.edits import apply_fixes
 from stablint.static.examine import examine
+from stablint.static.prefilter import may_concern_torch
 from stablint.static.source import SourceFile
 
 _MARK = re.compile(r"[ \t]*# flagged[ \t]*$", re.MULTILINE)
@@ -38,6 +39,8 @@ class Case:
             raise AssertionError(f"{self}: lines {marked} are marked, {flagged} flagged\n{self.shown(findings)}")
         if self.kind == "bad":
             self._verify_fixes(source, findings)
+            if issubclass(self.rule, StaticRule) and not may_concern_torch(source.data):
+                raise AssertionError(f"{self}: the prefilter would skip a file that reads so")
 
     def _verify_fixes(self, source: SourceFile, findings: list[Finding]) -> None:
         expected = self.rule.fixed[self.index] if self.index < len(self.rule.fixed) else None

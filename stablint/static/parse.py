@@ -9,6 +9,7 @@ from typing import TypeVar
 import libcst as cst
 
 from stablint.static.deep import deeply
+from stablint.static.prescan import prescan
 from stablint.static.unreadable import whose_fault
 
 T = TypeVar("T")
@@ -16,6 +17,7 @@ T = TypeVar("T")
 
 def parse(text: str) -> cst.Module:
     """Parse a module; raise UnreadableError for what cannot be parsed."""
+    prescan(text)
     return deeply(lambda: _uncollected(lambda: _parse(text)))
 
 
