@@ -55,7 +55,7 @@ _HOMES = {
 }
 _MODULES = {
     "conditions", "differentiation", "events", "gradients", "intervals", "logarithms", "paths", "provenance",
-    "spelling", "terms",
+    "spelling", "statements", "terms",
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 import libcst as cst
 
@@ -37,6 +38,9 @@ from stablint.static.facts.terms import (
     within,
 )
 from stablint.static.torch_api import kind
+
+if TYPE_CHECKING:
+    from stablint.static.source import SourceFile
 
 
 class Kind(Enum):
@@ -184,6 +188,8 @@ def events_of(node: cst.Call, known: Values, scope: Scope, statement: cst.CSTNod
         return _mode(base, last, arguments, event)
     if last in ("zero_", "fill_") and _is_gradient(func.value):
         return event(Kind.ZERO_GRAD, None)
+    if last in ("clamp_", "clip_") and _is_gradient(func.value):
+        return event(Kind.CLIP, None)
     if what == "optimizer" and last not in _QUIET_METHODS:
         return event(Kind.OPAQUE, base)
     if what is None and isinstance(base, Call):
@@ -261,7 +267,9 @@ def _may_be_module(term: Term) -> bool:
     match term:
         case Instance(dotted=dotted, scope=scope):
             return scope is not None or kind(dotted) == "module"
-        case Receiver() | Parameter() | Attribute() | Unknown() | Item():
+        case Unknown(label=label):
+            return label != ""
+        case Receiver() | Parameter() | Attribute() | Item():
             return True
         case Either(options=parts):
             return any(_may_be_module(part) for part in parts)
@@ -323,15 +331,25 @@ def _is_gradient(node: cst.BaseExpression) -> bool:
     return isinstance(node, cst.Attribute) and node.attr.value == "grad"
 
 
-def gradient_cleared(statement: cst.CSTNode) -> bool:
-    """Whether a statement is `p.grad = None`, `p.grad = zeros` or `del p.grad`."""
+def gradient_written(statement: cst.CSTNode) -> Kind | None:
+    """Say what a statement does to `p.grad`: ZERO_GRAD for `p.grad = None`, OPAQUE where it puts in another one."""
     match statement:
-        case cst.Assign(targets=[cst.AssignTarget(target=cst.Attribute(attr=cst.Name(value="grad")))]):
-            return True
+        case cst.Assign(targets=[cst.AssignTarget(target=cst.Attribute(attr=cst.Name(value="grad")))], value=value):
+            return Kind.ZERO_GRAD if _is_nothing(value) else Kind.OPAQUE
         case cst.Del(target=cst.Attribute(attr=cst.Name(value="grad"))):
-            return True
+            return Kind.ZERO_GRAD
         case _:
-            return False
+            return None
+
+
+def _is_nothing(value: cst.BaseExpression) -> bool:
+    """Whether a value is None or zeros: `Variable(p.data.new(p.size()).zero_())`, `torch.zeros_like(p)`."""
+    if isinstance(value, cst.Call):
+        inner = last_name(value.func)
+        return inner in ("zeros", "zeros_like", "zero_", "new_zeros") or (
+            inner == "Variable" and bool(value.args) and _is_nothing(value.args[0].value)
+        )
+    return isinstance(value, cst.Name) and value.value == "None"
 
 
 def same_object(a: Term | None, b: Term | None) -> bool:
@@ -386,3 +404,28 @@ def stepped_expression(step: Event) -> cst.BaseExpression | None:
     if step.scaler is not None:
         return step.node.args[0].value if step.node.args else None
     return step.node.func.value
+
+
+def spelled(term: Term | None, scope: Scope) -> str | None:
+    """Return how a function may write an object that it was given or that belongs to `self`; None if not known."""
+    match without_none(term) if term is not None else None:
+        case Parameter(function=function, name=name) if function is scope:
+            return name
+        case Attribute(base=Receiver(), name=name) if scope.owner is not None:
+            return f"self.{name}"
+        case _:
+            return None
+
+
+def written(source: SourceFile, term: Term | None, step: Event, scope: Scope) -> str | None:
+    """Return how an object of a step is written in `scope`: as the step writes it where the names are the same."""
+    inside: Scope | None = scope
+    while inside is not None and inside is not step.scope:
+        inside = inside.parent
+    if inside is None:
+        return spelled(term, scope)
+    if term is step.scaler and term is not None:
+        node = step.node.func.value if isinstance(step.node, cst.Call) and isinstance(step.node.func, cst.Attribute) else None
+    else:
+        node = stepped_expression(step)
+    return source.code(node) if node is not None else None

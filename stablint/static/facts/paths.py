@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import libcst as cst
 
-from stablint.static.facts.events import Event, Kind
+from stablint.static.facts.events import Event, Kind, same_object
 from stablint.static.facts.programs import Branch, Leave, Loop, Program, Programs, Run, Step, training
 from stablint.static.facts.scopes import Scope
 from stablint.static.facts.terms import Term
@@ -71,7 +71,9 @@ class Root:
 def training_paths(source: SourceFile) -> tuple[Root, ...]:
     """Return the functions in which something is stepped or back-propagated, each with its calls followed."""
     programs = source.ask(training)
-    if not programs.syntax.identifiers & {"backward", "manual_backward"} or "mxnet" in programs.syntax.identifiers:
+    shape = programs.syntax
+    # Gluon's `loss.backward(); trainer.step(n)` looks the same and overwrites gradients by default.
+    if not shape.identifiers & {"backward", "manual_backward"} or "mxnet" in shape.packages:
         return ()
     roots = (Root(scope, Inliner(programs).path(scope)) for scope in programs.roots())
     return tuple(root for root in roots if events_in(root.path, Kind.STEP, Kind.BACKWARD))
@@ -255,3 +257,12 @@ class Automaton(Generic[State]):
 
 def _parts(flow: Flow[State]) -> tuple[States[State], ...]:
     return flow.on, flow.returns, flow.breaks, flow.continues
+
+
+def steps_by_optimizer(path: Path) -> list[Event]:
+    """Return the first step of every optimizer."""
+    found: list[Event] = []
+    for event in events_in(path, Kind.STEP):
+        if not any(same_object(event.target, other.target) for other in found):
+            found.append(event)
+    return found

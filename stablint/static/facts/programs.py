@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import libcst as cst
 
 from stablint.static.facts.evaluation import Values, values
-from stablint.static.facts.events import Event, Kind, events_of, gradient_cleared
+from stablint.static.facts.events import Event, Kind, events_of, gradient_written
 from stablint.static.facts.scopes import Scope, Syntax, meaningful_fields, syntax
 from stablint.static.facts.terms import Closure, Term, options
 from stablint.static.interpret.interpreter import Invocation
@@ -127,8 +127,9 @@ class _Builder:
                 return [Leave("continue")]
             case _:
                 steps = self.expression(part)
-                if gradient_cleared(part):
-                    steps.append(Event(Kind.ZERO_GRAD, part, self.statement, self.scope))
+                written = gradient_written(part)
+                if written is not None:
+                    steps.append(Event(written, part, self.statement, self.scope))
                 return steps
 
     def compound(self, node: cst.CSTNode) -> list[Step]:
@@ -142,8 +143,12 @@ class _Builder:
                     second = self.inside(orelse.body) if orelse is not None else ()
                 return [*steps, Branch(node, (first, second))] if first or second else steps
             case cst.For(iter=iterable, body=body, orelse=orelse):
+                steps = self.expression(iterable)
+                inner = self.inside(body)
                 after = self.inside(orelse.body) if orelse is not None else ()
-                return [*self.expression(iterable), *self.loop(node, self.inside(body)), *after]
+                if inner and all(_is_by_hand(step) for step in inner):
+                    return [*steps, *inner, *after]
+                return [*steps, *self.loop(node, inner), *after]
             case cst.While(test=test, body=body, orelse=orelse):
                 after = self.inside(orelse.body) if orelse is not None else ()
                 return [*self.loop(node, (*self.expression(test), *self.inside(body))), *after]
@@ -238,3 +243,7 @@ class _Builder:
                     found.append(Run(node, self.statement, invocation, self.graph))
         return found
 
+
+def _is_by_hand(step: Step) -> bool:
+    """Whether a step does something to `p.grad`: a loop of nothing else goes over all parameters, at least one."""
+    return isinstance(step, Event) and step.kind in (Kind.ZERO_GRAD, Kind.CLIP, Kind.OPAQUE) and step.target is None

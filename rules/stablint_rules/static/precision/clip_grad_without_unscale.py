@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import InsertBefore, Mark, ProposedFix, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.events import Event
+    from stablint.static.facts.paths import Path
+    from stablint.static.source import SourceFile
 
 
 class ClipGradWithoutUnscale(StaticRule):
@@ -55,11 +65,9 @@ class ClipGradWithoutUnscale(StaticRule):
 
     ## References
 
-    - [Gradient clipping with scaled
-      gradients](https://docs.pytorch.org/docs/stable/notes/amp_examples.html#gradient-clipping)
+    - [Gradient clipping with scaled gradients](https://docs.pytorch.org/docs/stable/notes/amp_examples.html#gradient-clipping)
     - [torch.amp.GradScaler](https://docs.pytorch.org/docs/stable/amp.html#gradient-scaling)
-    -
-      [torch.nn.utils.clip_grad_norm_](https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html)
+    - [torch.nn.utils.clip_grad_norm_](https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html)
     """
 
     code = "STB701"
@@ -613,3 +621,82 @@ def train(big, small, loader):
         scaler.update()
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report each clipping of gradients that are still scaled on every path and then stepped by the scaler."""
+        seen: set[object] = set()
+        for root in source.ask(facts.training_paths):
+            for clipped in _clipped_scaled(root.path):
+                if clipped.clip.node not in seen:
+                    seen.add(clipped.clip.node)
+                    yield _report(source, clipped)
+
+
+_PLAIN, _SCALED = "not scaled", "scaled"
+
+
+@dataclass(frozen=True, slots=True)
+class _Clipped:
+    """Scaled gradients that were clipped; `is_late` where they are unscaled after that."""
+
+    clip: Event
+    is_late: bool = False
+    step: Event | None = None
+
+
+def _clipped_scaled(path: Path) -> list[_Clipped]:
+    kinds = facts.events.Kind
+    found: list[_Clipped] = []
+
+    def transfer(states: frozenset[object], event: Event) -> frozenset[object]:
+        match event.kind:
+            case kinds.BACKWARD:
+                return frozenset({_SCALED if _scales(event) else _PLAIN})
+            case kinds.UNSCALE:
+                return frozenset(
+                    replace(state, is_late=True) if isinstance(state, _Clipped) else _PLAIN for state in states
+                )
+            case kinds.CLIP if event.subject is None and states == {_SCALED}:
+                # `accelerator.clip_grad_norm_` has a subject and unscales by itself.
+                return frozenset({_Clipped(event)})
+            case kinds.STEP:
+                if event.scaler is not None:
+                    found.extend(replace(state, step=event) for state in states if isinstance(state, _Clipped))
+                return frozenset({_PLAIN})
+            case _:
+                return states
+
+    facts.paths.Automaton(transfer).run(path, frozenset({_PLAIN}))
+    return found
+
+
+def _scales(backward: Event) -> bool:
+    """Whether a backward is of `scaler.scale(loss)`, by a scaler that is not switched off."""
+    if backward.scaler is None or facts.events.role(backward.scaler) != "scaler":
+        return False
+    for option in facts.terms.options(backward.scaler):
+        enabled = option.keywords.get("enabled") if isinstance(option, facts.terms.Instance) else None
+        if isinstance(enabled, facts.terms.Constant) and enabled.value is False:
+            return False
+    return True
+
+
+def _report(source: SourceFile, clipped: _Clipped) -> Report:
+    assert clipped.step is not None
+    return Report(
+        clipped.clip.node,
+        "the gradients are still multiplied by the scaler's factor (65536 at first) when they are clipped",
+        related=(Mark(clipped.step.node, "`step()` divides what is left by the factor"),),
+        fix=_fix(source, clipped.clip, clipped.step, clipped.is_late),
+    )
+
+
+def _fix(source: SourceFile, clip: Event, step: Event, is_late: bool) -> ProposedFix | None:
+    if clip.statement is None or clip.target is None or is_late:
+        return None  # clipped by hand, or unscaled too late: what to move is for the reader to say
+    optimizer = facts.events.written(source, step.target, step, clip.scope)
+    scaler = facts.events.written(source, step.scaler, step, clip.scope)
+    if optimizer is None or scaler is None:
+        return None
+    text = f"{scaler}.unscale_({optimizer})"
+    return ProposedFix(f"Unscale first: `{text}`", Applicability.UNSAFE, (InsertBefore(clip.statement, text),))

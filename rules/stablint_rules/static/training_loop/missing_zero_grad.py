@@ -983,7 +983,7 @@ def build(model):
         """Report each backward whose gradients an optimizer steps together with those of its last step."""
         seen: set[object] = set()
         for root in source.ask(facts.training_paths):
-            for step in _optimizers(root):
+            for step in facts.paths.steps_by_optimizer(root.path):
                 for backward in _polluted(root.path, step):
                     if backward.node not in seen:
                         seen.add(backward.node)
@@ -991,15 +991,6 @@ def build(model):
 
 
 _FRESH, _CLEAN, _STALE = "nothing stepped yet", "cleared since the last step", "stepped and not cleared"
-
-
-def _optimizers(root: Root) -> list[Event]:
-    """Return the first step of every optimizer."""
-    found: list[Event] = []
-    for event in facts.paths.events_in(root.path, facts.events.Kind.STEP):
-        if not any(facts.events.same_object(event.target, other.target) for other in found):
-            found.append(event)
-    return found
 
 
 def _polluted(path: Path, step: Event) -> list[Event]:
@@ -1049,27 +1040,11 @@ def _report(source: SourceFile, root: Root, backward: Event, step: Event) -> Rep
 
 
 def _fix(source: SourceFile, backward: Event, step: Event) -> ProposedFix | None:
-    optimizer = facts.events.stepped_expression(step)
-    if optimizer is None or backward.statement is None or not _sees(backward, step) or _is_guarded(source, step):
+    optimizer = facts.events.written(source, step.target, step, backward.scope)
+    if optimizer is None or backward.statement is None:
         return None
-    text = f"{source.code(optimizer)}.zero_grad()"
+    if facts.statements.every_nth_round(source, step.statement):
+        return None  # the right place to clear is then next to the step
+    text = f"{optimizer}.zero_grad()"
     change = InsertBefore(backward.statement, text)
     return ProposedFix(f"Clear the gradients before `backward()`: `{text}`", Applicability.UNSAFE, (change,))
-
-
-def _sees(backward: Event, step: Event) -> bool:
-    """Whether the optimizer has the same name where the backward stands: the same function, or one inside it."""
-    scope = backward.scope
-    while scope is not step.scope and scope.parent is not None:
-        scope = scope.parent
-    return scope is step.scope
-
-
-def _is_guarded(source: SourceFile, step: Event) -> bool:
-    """Whether the step runs only every n-th round: the right place to clear is then next to it."""
-    block = source.ask(facts.syntax).blocks[step.statement][1] if step.statement is not None else None
-    while block is not None and block.kind not in ("for", "while"):
-        if block.kind in ("if", "else") and "%" in source.code(block.node.test):  # type: ignore[attr-defined]
-            return True
-        block = block.parent
-    return False

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import InsertBefore, Mark, ProposedFix, Remove, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.events import Event
+    from stablint.static.facts.paths import Path
+    from stablint.static.source import SourceFile
 
 
 class ZeroGradBeforeStep(StaticRule):
@@ -50,10 +60,8 @@ class ZeroGradBeforeStep(StaticRule):
 
     ## References
 
-    -
-      [torch.optim.Optimizer.zero_grad](https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html)
-    -
-      [torch.optim.Optimizer.step](https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.step.html)
+    - [torch.optim.Optimizer.zero_grad](https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html)
+    - [torch.optim.Optimizer.step](https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.step.html)
     """
 
     code = "STB105"
@@ -528,3 +536,72 @@ def warm_up_then_train(model, loader, make_optimizer):
         main.zero_grad()
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report each clearing that leaves an optimizer nothing to step, on every path."""
+        seen: set[object] = set()
+        for root in source.ask(facts.training_paths):
+            steps = facts.paths.steps_by_optimizer(root.path)
+            for step in steps:
+                for wiped in _wiped(root.path, step, len(steps) == 1):
+                    if wiped.clearing.node not in seen:
+                        seen.add(wiped.clearing.node)
+                        yield _report(source, wiped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wiped:
+    """Gradients of a backward that were cleared before the step."""
+
+    backward: Event
+    clearing: Event
+    step: Event | None = None
+
+
+def _wiped(path: Path, step: Event, is_only: bool) -> list[_Wiped]:
+    kinds = facts.events.Kind
+    found: list[_Wiped] = []
+
+    def clears(event: Event) -> bool:
+        certain = facts.events.clears(event, step.target) if step.target is not None else None
+        # Among several optimizers, `netD.zero_grad()` between the generator's backward and step is right.
+        return certain is True or event.target is None and is_only
+
+    def transfer(states: frozenset[object], event: Event) -> frozenset[object]:
+        if event.kind is kinds.BACKWARD:
+            return frozenset({event})
+        if event.kind is kinds.ZERO_GRAD and clears(event):
+            return frozenset(
+                _Wiped(state, event) if isinstance(state, facts.events.Event) else state for state in states
+            )
+        if event.kind is kinds.STEP and facts.events.same_object(event.target, step.target):
+            if states and all(isinstance(state, _Wiped) for state in states):
+                found.extend(replace(state, step=event) for state in states if isinstance(state, _Wiped))
+            return frozenset({None})
+        if event.kind is kinds.OPAQUE:
+            return frozenset({None})
+        return states
+
+    facts.paths.Automaton(transfer).run(path, frozenset({None}))
+    return found
+
+
+def _report(source: SourceFile, wiped: _Wiped) -> Report:
+    assert wiped.step is not None
+    return Report(
+        wiped.clearing.node,
+        "the gradients are cleared between `backward()` and `step()`, which then has nothing to apply",
+        related=(Mark(wiped.backward.node, "computed here"), Mark(wiped.step.node, "stepped here without them")),
+        fix=_fix(source, wiped),
+    )
+
+
+def _fix(source: SourceFile, wiped: _Wiped) -> ProposedFix | None:
+    clearing, backward = wiped.clearing.statement, wiped.backward.statement
+    assert wiped.step is not None
+    if clearing is None or backward is None or not facts.statements.same_suite(source, clearing, backward):
+        return None
+    if facts.statements.every_nth_round(source, wiped.step.statement):
+        return None
+    changes = (Remove(clearing), InsertBefore(backward, facts.statements.text_of(source, clearing)))
+    return ProposedFix("Clear the gradients before `backward()`", Applicability.UNSAFE, changes)

@@ -1,0 +1,55 @@
+"""Where a statement stands, and how it may be moved: what fixes ask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from stablint.static.facts.scopes import Block, syntax
+
+if TYPE_CHECKING:
+    from stablint.static.source import SourceFile
+
+
+def block_of(source: SourceFile, statement: cst.CSTNode | None) -> Block | None:
+    """Return the block that a statement stands in; None at the top of its function."""
+    known = source.ask(syntax).blocks.get(statement) if statement is not None else None
+    return known[1] if known is not None else None
+
+
+def same_suite(source: SourceFile, *statements: cst.CSTNode | None) -> bool:
+    """Whether simple statements stand in one suite, each on a line of its own."""
+    places = source.ask(syntax).blocks
+    homes = {places.get(statement) if statement is not None else None for statement in statements}
+    return len(homes) == 1 and None not in homes and all(isinstance(one, cst.SimpleStatementLine) for one in statements)
+
+
+def text_of(source: SourceFile, statement: cst.CSTNode) -> str:
+    """Return the text of a simple statement without its comments."""
+    parts = statement.body if isinstance(statement, cst.SimpleStatementLine) else [statement]
+    return "; ".join(source.code(part).rstrip("; ") for part in parts)
+
+
+def guards(source: SourceFile, statement: cst.CSTNode | None) -> list[str]:
+    """Return the texts of the conditions between a statement and its innermost loop, innermost first."""
+    found = []
+    block = block_of(source, statement)
+    while block is not None and block.kind not in ("for", "while"):
+        if block.kind in ("if", "else") and isinstance(block.node, cst.If):
+            found.append(source.code(block.node.test))
+        block = block.parent
+    return found
+
+
+def every_nth_round(source: SourceFile, statement: cst.CSTNode | None) -> bool:
+    """Whether a statement runs in every n-th round of its loop only: `if (i + 1) % n == 0`."""
+    return any("%" in guard for guard in guards(source, statement))
+
+
+def innermost_loop(source: SourceFile, statement: cst.CSTNode | None) -> Block | None:
+    """Return the innermost loop around a statement."""
+    block = block_of(source, statement)
+    while block is not None and block.kind not in ("for", "while"):
+        block = block.parent
+    return block
