@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -53,3 +54,28 @@ def innermost_loop(source: SourceFile, statement: cst.CSTNode | None) -> Block |
     while block is not None and block.kind not in ("for", "while"):
         block = block.parent
     return block
+
+
+def rest_of_loop(source: SourceFile, statement: cst.CSTNode) -> list[cst.CSTNode]:
+    """Return the statements after one that stands directly in a loop's body; empty where it does not."""
+    block = block_of(source, statement)
+    if block is None or block.kind not in ("for", "while") or not isinstance(block.node, cst.For | cst.While):
+        return []
+    body = list(block.node.body.body)
+    return list(body[body.index(statement) + 1 :]) if statement in body else []  # type: ignore[arg-type]
+
+
+def names_in(text: str) -> set[str]:
+    """Return the names in a piece of code."""
+    return set(re.findall(r"[A-Za-z_]\w*", text))
+
+
+def counters(source: SourceFile, loop: cst.CSTNode) -> set[str]:
+    """Return the names that a loop counts its rounds with: its targets, and what it adds a number to."""
+    found = names_in(source.code(loop.target)) if isinstance(loop, cst.For) else set()
+    if isinstance(loop, cst.For | cst.While):
+        for statement in loop.body.body:
+            for part in statement.body if isinstance(statement, cst.SimpleStatementLine) else ():
+                if isinstance(part, cst.AugAssign):
+                    found |= names_in(source.code(part.target))
+    return found

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import InsertBefore, Mark, ProposedFix, Remove, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.events import Event
+    from stablint.static.facts.paths import Path, Root
+    from stablint.static.source import SourceFile
 
 
 class ClipGradMisordered(StaticRule):
@@ -636,3 +646,125 @@ class Clipper:
             torch.nn.utils.clip_grad_norm_(group["params"], self.bound)
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report each clipping that stands where it changes no update."""
+        seen: set[object] = set()
+        for root in source.ask(facts.training_paths):
+            for report in (*_out_of_order(source, root), *_every_micro_batch(source, root)):
+                if report.node not in seen:
+                    seen.add(report.node)
+                    yield report
+        yield from _in_lightning(source)
+
+
+@dataclass(frozen=True, slots=True)
+class _Misplaced:
+    """A clipping that meets gradients which a step has used (`after`), or which are not there yet."""
+
+    clip: Event
+    after: Event | None = None
+
+
+_UNKNOWN, _EMPTY, _FULL = "unknown", "cleared", "computed"
+
+
+def _misplaced(path: Path) -> list[_Misplaced]:
+    kinds = facts.events.Kind
+    found: list[_Misplaced] = []
+
+    def pending(states: frozenset[object]) -> list[_Misplaced]:
+        return [state for state in states if isinstance(state, _Misplaced)]
+
+    def transfer(states: frozenset[object], event: Event) -> frozenset[object]:
+        match event.kind:
+            case kinds.BACKWARD:
+                found.extend(pending(states))
+                return frozenset({_FULL})
+            case kinds.ZERO_GRAD:
+                found.extend(one for one in pending(states) if one.after is not None)
+                return frozenset({_EMPTY})
+            case kinds.OPAQUE:
+                return frozenset({_UNKNOWN})
+            case kinds.STEP:
+                # A clipping between the steps of two optimizers may be meant for the second one.
+                return frozenset({event})
+            case kinds.CLIP:
+                return _clipped(states, event)
+            case _:
+                return states
+
+    end = facts.paths.Automaton(transfer).run(path, frozenset({_UNKNOWN}))
+    found += [one for one in pending(end.on | end.returns) if one.after is not None]
+    return found
+
+
+def _clipped(states: frozenset[object], clip: Event) -> frozenset[object]:
+    known = states - {_UNKNOWN}
+    if not known or any(state is _FULL or isinstance(state, _Misplaced) for state in known):
+        return states
+    steps = [state for state in known if isinstance(state, facts.events.Event)]
+    return frozenset({_Misplaced(clip, steps[0] if steps else None)})
+
+
+def _out_of_order(source: SourceFile, root: Root) -> Iterator[Report]:
+    for one in _misplaced(root.path):
+        if one.after is not None:
+            message = "the gradients are clipped after `step()` has applied them"
+            related = (Mark(one.after.node, "applied here, unclipped"),)
+        else:
+            message, related = "the gradients are clipped before `backward()` computes them", ()
+        yield Report(one.clip.node, message, related=related, fix=_fix(source, root, one))
+
+
+def _fix(source: SourceFile, root: Root, misplaced: _Misplaced) -> ProposedFix | None:
+    clip = misplaced.clip.statement
+    for step in facts.paths.events_in(root.path, facts.events.Kind.STEP):
+        belongs = misplaced.after is None or step is misplaced.after
+        if belongs and clip is not None and step.scaler is None and step.statement is not None:
+            if not facts.statements.same_suite(source, clip, step.statement):
+                continue
+            changes = (Remove(clip), InsertBefore(step.statement, facts.statements.text_of(source, clip)))
+            return ProposedFix("Clip between `backward()` and `step()`", Applicability.UNSAFE, changes)
+    return None
+
+
+def _every_micro_batch(source: SourceFile, root: Root) -> Iterator[Report]:
+    """Report a clipping in every round of a loop whose step is taken in every n-th one only."""
+    kinds = facts.events.Kind
+    for rounds in facts.paths.rounds_in(root.path):
+        here = facts.paths.events_in(rounds.body, kinds.STEP, kinds.CLIP, kinds.BACKWARD)
+        steps = [event for event in here if event.kind is kinds.STEP]
+        if not steps or not all(facts.statements.every_nth_round(source, step.statement) for step in steps):
+            continue
+        loop = facts.statements.innermost_loop(source, steps[0].statement)
+        backward = any(event.kind is kinds.BACKWARD for event in here)
+        for clip in here:
+            if clip.kind is kinds.CLIP and backward and _unguarded(source, clip, loop):
+                yield Report(
+                    clip.node,
+                    "every micro-batch's sum of gradients is clipped, not the one that is applied",
+                    severity=Severity.WARNING,
+                    related=(Mark(steps[0].node, "applied here, every n-th round"),),
+                )
+
+
+def _unguarded(source: SourceFile, clip: Event, loop: object) -> bool:
+    here = facts.statements.innermost_loop(source, clip.statement)
+    if clip.target is None or here is None or here is not loop:
+        return False
+    return not any("%" in guard or "sync" in guard for guard in facts.statements.guards(source, clip.statement))
+
+
+def _in_lightning(source: SourceFile) -> Iterator[Report]:
+    """Report a clipping in `training_step`: Lightning calls `backward()` after it."""
+    shape = source.ask(facts.syntax)
+    if "training_step" not in shape.identifiers or shape.identifiers & {"manual_backward", "automatic_optimization"}:
+        return
+    interpreter = source.ask(facts.values).interpreter
+    for site in source.ask(facts.operations).by_name.get("clip_grad_norm_", ()):
+        owner = site.scope.owner
+        if site.scope.name == "training_step" and owner is not None and "Lightning" in (
+            interpreter.outer_base(owner) or ""
+        ):
+            yield Report(site.node, "`training_step` clips before Lightning calls `backward()`")

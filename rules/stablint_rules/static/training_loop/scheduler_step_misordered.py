@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import InsertAfter, Mark, ProposedFix, Remove, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.events import Event
+    from stablint.static.facts.paths import Path, Rounds
+    from stablint.static.source import SourceFile
 
 
 class SchedulerStepMisordered(StaticRule):
@@ -578,3 +587,103 @@ def main(model, source, target):
         run_epoch(model, target, optimizer)
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report each scheduler stepped before the optimizer in a round of its own loop."""
+        seen: set[object] = set()
+        for root in source.ask(facts.training_paths):
+            for rounds in facts.paths.rounds_in(root.path):
+                for scheduler, optimizer in _too_early(rounds.body):
+                    if scheduler.node not in seen and not _is_conditional(source, scheduler, rounds):
+                        seen.add(scheduler.node)
+                        yield _report(source, scheduler, optimizer)
+
+
+_NOTHING, _STEPPED = "no step yet", "stepped"
+
+
+def _own(path: Path) -> list[Event]:
+    """Return the scheduler steps of a loop body that stand in no loop inside it."""
+    found: list[Event] = []
+    for step in path:
+        match step:
+            case facts.events.Event(kind=facts.events.Kind.SCHEDULER_STEP, arguments=()):
+                found.append(step)
+            case facts.paths.Ways(ways=ways):
+                for way in ways:
+                    found += _own(way)
+            case facts.paths.Inlined(body=body):
+                found += _own(body)
+            case _:
+                pass
+    return found
+
+
+def _too_early(body: Path) -> list[tuple[Event, Event]]:
+    """Return the scheduler steps of a round with the optimizer step that comes only after them."""
+    kinds = facts.events.Kind
+    found: list[tuple[Event, Event]] = []
+    for scheduler in (event for event in _own(body) if not _is_resumed(event)):
+
+        def transfer(
+            states: frozenset[object], event: Event, scheduler: Event = scheduler
+        ) -> frozenset[object]:
+            if event is scheduler:
+                return frozenset({_STEPPED if _STEPPED in states else scheduler})
+            if event.kind is kinds.STEP and _drives(scheduler, event):
+                if scheduler in states:
+                    found.append((scheduler, event))
+                return frozenset({_STEPPED})
+            return frozenset({_STEPPED}) if event.kind is kinds.OPAQUE else states
+
+        facts.paths.Automaton(transfer).run(body, frozenset({_NOTHING}))
+    return found
+
+
+def _is_resumed(scheduler: Event) -> bool:
+    """Whether a scheduler starts where another run ended: `last_epoch=` moves the schedule on purpose."""
+    made = facts.terms.options(scheduler.target) if scheduler.target is not None else ()
+    return any(isinstance(one, facts.terms.Instance) and "last_epoch" in one.keywords for one in made)
+
+
+def _drives(scheduler: Event, step: Event) -> bool:
+    """Whether a scheduler sets the rate of the optimizer that is stepped, as far as is known."""
+    for made in facts.terms.options(scheduler.target) if scheduler.target is not None else ():
+        if isinstance(made, facts.terms.Instance):
+            optimizer = made.positional[0] if made.positional else made.keywords.get("optimizer")
+            if optimizer is not None and facts.events.role(optimizer) == "optimizer":
+                return facts.events.same_object(step.target, optimizer)
+    return True
+
+
+def _is_conditional(source: SourceFile, scheduler: Event, rounds: Rounds) -> bool:
+    """Whether the step waits for a later round: `if epoch > 0: scheduler.step()` is the old order done right."""
+    loop = facts.statements.innermost_loop(source, scheduler.statement)
+    counters = facts.statements.counters(source, loop.node if loop is not None else rounds.node)
+    return any(
+        ">" in guard or "!=" in guard or counters & facts.statements.names_in(guard)
+        for guard in facts.statements.guards(source, scheduler.statement)
+    )
+
+
+def _report(source: SourceFile, scheduler: Event, optimizer: Event) -> Report:
+    return Report(
+        scheduler.node,
+        "the scheduler steps before the optimizer: the first value of the schedule is never used",
+        related=(Mark(optimizer.node, "the optimizer steps only here"),),
+        fix=_fix(source, scheduler),
+    )
+
+
+def _fix(source: SourceFile, scheduler: Event) -> ProposedFix | None:
+    if scheduler.statement is None or facts.statements.guards(source, scheduler.statement):
+        return None
+    rest = facts.statements.rest_of_loop(source, scheduler.statement)
+    if not rest or any(_reads_rate(source.code(statement)) for statement in rest):
+        return None
+    changes = (Remove(scheduler.statement), InsertAfter(rest[-1], facts.statements.text_of(source, scheduler.statement)))
+    return ProposedFix("Step the scheduler at the end of the round", Applicability.UNSAFE, changes)
+
+
+def _reads_rate(text: str) -> bool:
+    return any(name in text for name in ("get_last_lr", "get_lr", "param_groups", "sched"))
