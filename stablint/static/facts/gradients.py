@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stablint.static.facts.intervals import is_epsilon
 from stablint.static.facts.scopes import Scope
 from stablint.static.facts.terms import (
     Attribute,
@@ -13,10 +14,13 @@ from stablint.static.facts.terms import (
     Instance,
     Item,
     Operation,
+    Parameter,
     Receiver,
     Reference,
     Repeated,
     Term,
+    Unknown,
+    number,
     parts,
 )
 from stablint.static.torch_api.groups import CREATIONS
@@ -133,6 +137,10 @@ def is_constant(term: Term) -> bool:
             case Reference(dotted=dotted) if dotted.startswith(("torch.", "math.", "numpy.")):
                 pass
             case Attribute(name="shape" | "dtype" | "device" | "ndim"):
+                pass
+            case Parameter(default=default) if number(default) is not None or is_epsilon(current):
+                pass
+            case Unknown() | Attribute() if is_epsilon(current):
                 pass
             case Item(base=base):
                 stack.append(base)

@@ -108,10 +108,12 @@ def _compute(term: Term, look: Look) -> Interval:
             return hull([look(option) for option in options])
         case Item(base=base, key=key):
             return _element(base, key, look)
-        case Parameter(name=name) | Unknown(label=name) | Attribute(name=name):
-            if isinstance(term, Attribute) and name in ("values", "data", "mT", "T"):
-                return look(term.base)
-            return SMALL if name and _EPSILON.search(name) else TOP
+        case Attribute(base=base, name="values" | "data" | "mT" | "T"):
+            return look(base)
+        case Parameter(default=Constant() as default) if is_epsilon(term) and look(default).is_positive:
+            return look(default)
+        case Parameter() | Unknown() | Attribute():
+            return SMALL if is_epsilon(term) else TOP
         case Display(items=items) if items:
             return hull([look(one) for one in items])
         case Repeated(item=inner):
@@ -129,6 +131,15 @@ def single(value: float) -> float:
         return float(rounded)
     except OverflowError:
         return INF if value > 0 else -INF
+
+
+def is_epsilon(term: Term) -> bool:
+    """Whether something of unknown value is called as small positive numbers are."""
+    match term:
+        case Parameter(name=name) | Unknown(label=name) | Attribute(name=name):
+            return bool(name) and _EPSILON.search(name) is not None
+        case _:
+            return False
 
 
 def hull(parts: list[Interval]) -> Interval:

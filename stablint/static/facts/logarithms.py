@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stablint.static.facts.gradients import carries_graph
-from stablint.static.facts.intervals import interval, single
+from stablint.static.facts.intervals import INF, interval, single
 from stablint.static.facts.provenance import REARRANGING, made_by, origins
 from stablint.static.facts.sites import Operations, Site
 from stablint.static.facts.terms import Operation, Term, join, number
@@ -52,10 +52,11 @@ class Logarithm:
     @property
     def reaches_zero(self) -> bool:
         """Whether the number whose logarithm is taken is known to reach zero."""
-        held = interval(self.argument)
-        bound = held.high if self.complement else held.low
-        is_open = held.high_open if self.complement else held.low_open
-        return bound == (1 if self.complement else 0) and not is_open
+        if self.operation.name == "log1p":
+            held = interval(self.argument)
+            return held.low > -INF and held.high == 1 and not held.high_open
+        held = interval(self.operation.operands[0])
+        return held.low > -INF and held.has_zero
 
 
 def logarithms(operations: Operations) -> Iterator[Logarithm]:

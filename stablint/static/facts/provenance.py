@@ -11,8 +11,13 @@ from stablint.static.facts.terms import (
     Either,
     Item,
     Operation,
+    Parameter,
+    Reference,
     Repeated,
     Term,
+    number,
+    same,
+    within,
 )
 from stablint.static.torch_api.groups import SHAPE_ONLY
 
@@ -67,3 +72,47 @@ def made_by(
             return None
         found = found or origin
     return found
+
+
+def is_tensor(term: Term) -> bool:
+    """Whether something in a term shows that it is a tensor of torch: one of torch's functions or methods."""
+    found = False
+    for part in within(term):
+        match part:
+            case Reference(dotted=dotted) if dotted.startswith("numpy."):
+                return False
+            case Parameter(annotation=str(annotation)) if annotation.startswith("numpy."):
+                return False
+            case Operation(keywords=keywords) if "axis" in keywords:
+                return False
+            case Operation(dotted=dotted) if dotted.startswith("torch."):
+                found = True
+            case _:
+                pass
+    return found
+
+
+def is_difference_of_means(term: Term) -> bool:
+    """Whether a term is `(x ** 2).mean() - x.mean() ** 2`: a variance that cancels."""
+    difference = made_by(term, "sub")
+    if difference is None or len(difference.operands) < 2:
+        return False
+    left, right = (made_by(operand, "mean", "pow", "square", "mul") for operand in difference.operands[:2])
+    if left is None or right is None or left.name != "mean":
+        return False
+    squared, mean = squared_by(left.operands[0]), squared_by(right)
+    made = made_by(mean, "mean") if mean is not None else None
+    return squared is not None and made is not None and same(squared, made.operands[0])
+
+
+def squared_by(term: Term) -> Term | None:
+    """Return x where a term is its square."""
+    match term:
+        case Operation(name="square", operands=(inner, *_)):
+            return inner
+        case Operation(name="pow", operands=(inner, exponent)) if number(exponent) == 2:
+            return inner
+        case Operation(name="mul", operands=(inner, other)) if same(inner, other):
+            return inner
+        case _:
+            return None

@@ -54,7 +54,7 @@ def written_operand(operation: Operation) -> cst.BaseExpression | None:
 
 
 def is_alone(operation: Operation, arguments: int = 0) -> bool:
-    """Whether a call is given no more than its operand and so many arguments, and leaves the operand alone."""
+    """Whether a call has only its operand and at most so many arguments, and does not work in place."""
     if operation.open_arguments or operation.dotted.endswith("_"):
         return False
     return len(operation.positional) + len(operation.keywords) <= arguments

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from stablint.rule import Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.logarithms import Logarithm
+    from stablint.static.facts.sites import Site
+    from stablint.static.source import SourceFile
 
 
 class UnguardedLog(StaticRule):
@@ -520,3 +529,58 @@ def entropy(logits):
     return total
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report the logarithms of what can be exactly zero, where they are trained through."""
+        values = source.ask(facts.values)
+        for found in facts.logarithms.logarithms(source.ask(facts.operations)):
+            if not found.reaches_zero or found.softmax is not None or found.sigmoid is not None:
+                continue
+            if not facts.differentiation.is_trained_through(source, found.site, found.operation):
+                continue
+            if not facts.conditions.is_tested(values, found.site):
+                yield Report(found.site.node, _message(source, found))
+
+
+def _message(source: SourceFile, found: Logarithm) -> str:
+    late = _late_guard(source, found.site)
+    if late is not None:
+        return f"{late} after {found.operation.name} comes too late: the gradient at 0 is NaN already"
+    held = facts.intervals.interval(found.operation.operands[0])
+    if held.low < 0:
+        return f"{found.operation.name} of a value that can be 0 or negative: -inf or NaN"
+    return f"{found.operation.name} of {_what(found)} can be -inf, and its gradient infinite"
+
+
+def _what(found: Logarithm) -> str:
+    if found.complement:
+        return "1 - a value that reaches 1"
+    origin = facts.provenance.made_by(found.argument, *_KNOWN)
+    return _KNOWN[origin.name] if origin is not None else "a value that reaches 0"
+
+
+_KNOWN = {
+    "mean": "a mean that reaches 0",
+    "prod": "a product that reaches 0",
+    "mul": "a product that reaches 0",
+    "div": "a ratio that reaches 0",
+    "relu": "the output of relu, which is 0 for every unit that is off",
+    "abs": "an absolute value, which reaches 0",
+    "var": "a variance, which is 0 where all values are equal",
+    "std": "a standard deviation, which is 0 where all values are equal",
+    "norm": "a norm, which is 0 at the origin",
+    "clamp": "a value that is clamped at 0, not above it",
+    "clamp_min": "a value that is clamped at 0, not above it",
+    "sum": "a sum that reaches 0",
+    "where": "a value picked by where that reaches 0",
+}
+
+
+def _late_guard(source: SourceFile, site: Site) -> str | None:
+    uses = source.ask(facts.uses)
+    names = {
+        getattr(consumer, "name", "")
+        for option in facts.terms.options(source.ask(facts.values).raw(site.node))
+        for consumer in uses.of(option)
+    }
+    return next((name for name in ("clamp", "clamp_min", "nan_to_num", "masked_fill") if name in names), None)

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from stablint.rule import Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.sites import Site
+    from stablint.static.facts.terms import Operation, Term
+    from stablint.static.source import SourceFile
 
 
 class UnguardedSqrtGrad(StaticRule):
@@ -547,3 +556,67 @@ def powers(a, b):
     return d2**2, d2.pow(1.5), d2**1, torch.pow(d2, 2)
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report the roots of what can be exactly zero, where they are trained through."""
+        values = source.ask(facts.values)
+        for site, root in source.ask(facts.operations).named("sqrt", "rsqrt", "pow"):
+            if not _is_root(root):
+                continue
+            argument = root.operands[0]
+            why = _why_zero(argument)
+            if why is None or facts.gradients.carries_graph(argument) is False:
+                continue
+            if not facts.differentiation.is_trained_through(source, site, root):
+                continue
+            if not facts.conditions.is_tested(values, site):
+                yield Report(site.node, _message(source, site, root, why))
+
+
+def _is_root(operation: Operation) -> bool:
+    if operation.name != "pow":
+        return bool(operation.operands)
+    is_half = len(operation.operands) == 2 and facts.terms.number(operation.operands[1]) in (0.5, -0.5)
+    # Plain numbers have powers too.
+    return is_half and facts.provenance.is_tensor(operation.operands[0])
+
+
+def _why_zero(argument: Term) -> str | None:
+    """Say what the argument is, where it is known to reach zero."""
+    if facts.provenance.is_difference_of_means(argument):
+        return "the mean of squares minus the square of the mean cancels to 0, or below"
+    held = facts.intervals.interval(argument)
+    if not held.is_non_negative or not held.has_zero:
+        return None
+    linear = facts.provenance.REARRANGING | {"sum", "mean"}
+    if facts.provenance.made_by(argument, "relu", through=linear) is not None:
+        return None  # relu passes nothing on where it is zero, not even what is infinite
+    origin = facts.provenance.made_by(argument, *_KNOWN, through=linear)
+    return _KNOWN[origin.name] if origin is not None else "its argument can be exactly 0"
+
+
+_KNOWN = {
+    "mse_loss": "the loss is exactly 0 at a perfect fit",
+    "var": "the variance of equal values is exactly 0",
+    "clamp": "the clamp keeps negatives away, not 0",
+    "clamp_min": "the clamp keeps negatives away, not 0",
+    "abs": "an absolute value can be exactly 0",
+    "pow": "a sum of squares can be exactly 0",
+    "square": "a sum of squares can be exactly 0",
+}
+
+
+def _message(source: SourceFile, site: Site, root: Operation, why: str) -> str:
+    name = root.name if root.name != "pow" else f"** {facts.terms.number(root.operands[1])}"
+    outside = ", and the epsilon outside does not help" if _epsilon_outside(source, site) else ""
+    return f"the gradient of {name} at 0 is infinite, then NaN: {why}{outside}"
+
+
+def _epsilon_outside(source: SourceFile, site: Site) -> bool:
+    uses = source.ask(facts.uses)
+    return any(
+        getattr(consumer, "name", "") in ("add", "clamp", "clamp_min")
+        for option in facts.terms.options(source.ask(facts.values).raw(site.node))
+        for consumer in uses.of(option)
+        if facts.intervals.interval(consumer).is_positive
+    )
