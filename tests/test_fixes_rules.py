@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
+from campaigns.fix_every_file import faults
 
 from stablint.fixes import fix_source
 from stablint.registry import load_rules
 from stablint.rule import StaticRule
 from stablint.static.source import SourceFile
 from stablint.testing import Case, cases
-
-sys.path.append(str(Path(__file__).parent / "campaigns"))
-from fix_every_file import faults
 
 RULES = [rule() for rule in load_rules() if issubclass(rule, StaticRule)]
 FIXED = [
