@@ -12,6 +12,7 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | whether a gradient flows through a tensor | `gradients` (functions of terms) | `gradients` |
 | what made a tensor, looking through views and casts | `provenance` (functions of terms) | `provenance` |
 | what logarithms are taken of | `logarithms` (functions) | `logarithms` |
+| formulas around a bare exponential | `exponentials` (functions) | `exponentials` |
 | what becomes of a value: is it only shown? | `uses` (fact) | `consumers` |
 | whether what is computed at a place is trained through | `differentiation` (functions) | `differentiation` |
 | whether a test around a place leaves out zero | `conditions` (functions) | `conditions` |
@@ -29,9 +30,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stablint.static.facts import accumulation as accumulation
     from stablint.static.facts import conditions as conditions
     from stablint.static.facts import differentiation as differentiation
     from stablint.static.facts import events as events
+    from stablint.static.facts import exponentials as exponentials
     from stablint.static.facts import gradients as gradients
     from stablint.static.facts import intervals as intervals
     from stablint.static.facts import logarithms as logarithms
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import spelling as spelling
     from stablint.static.facts import statements as statements
     from stablint.static.facts import terms as terms
+    from stablint.static.facts.accumulation import accumulations as accumulations
     from stablint.static.facts.consumers import uses as uses
     from stablint.static.facts.evaluation import values as values
     from stablint.static.facts.paths import training_paths as training_paths
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
     from stablint.static.facts.sites import operations as operations
 
 _HOMES = {
+    "accumulations": "accumulation",
     "training_paths": "paths",
     "values": "evaluation",
     "syntax": "scopes",
@@ -54,7 +59,7 @@ _HOMES = {
     "uses": "consumers",
 }
 _MODULES = {
-    "conditions", "differentiation", "events", "gradients", "intervals", "logarithms", "paths", "provenance",
+    "accumulation", "conditions", "differentiation", "events", "exponentials", "gradients", "intervals", "logarithms", "paths", "provenance",
     "spelling", "statements", "terms",
 }  # fmt: skip
 

@@ -53,6 +53,27 @@ def written_operand(operation: Operation) -> cst.BaseExpression | None:
     return first.value
 
 
+def written_operands(operation: Operation) -> tuple[cst.BaseExpression, ...]:
+    """Return the two sides of an operator, or the expression that a call works on."""
+    if isinstance(operation.node, cst.BinaryOperation):
+        return operation.node.left, operation.node.right
+    operand = written_operand(operation)
+    return () if operand is None else (operand,)
+
+
+def written_argument(operation: Operation, position: int, *names: str) -> cst.BaseExpression | None:
+    """Return the expression of an argument by its names, or by its place behind the operand."""
+    node = operation.node
+    if not isinstance(node, cst.Call) or any(argument.star for argument in node.args):
+        return None
+    given = {argument.keyword.value: argument.value for argument in node.args if argument.keyword is not None}
+    found = next((given[name] for name in names if name in given), None)
+    place = position if operation.dotted.startswith("torch.Tensor.") else position + 1
+    if found is None and place < len(node.args) and node.args[place].keyword is None:
+        return node.args[place].value
+    return found
+
+
 def is_alone(operation: Operation, arguments: int = 0) -> bool:
     """Whether a call has only its operand and at most so many arguments, and does not work in place."""
     if operation.open_arguments or operation.dotted.endswith("_"):

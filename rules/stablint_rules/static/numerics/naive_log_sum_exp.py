@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import ProposedFix, Replace, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.exponentials import Formula
+    from stablint.static.source import SourceFile
 
 
 class NaiveLogSumExp(StaticRule):
@@ -500,3 +508,70 @@ def log_likelihood(x, y):
     return prob[torch.arange(len(y)), y]
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report the formulas whose exponential may overflow."""
+        for formula in facts.exponentials.formulas(source.ask(facts.operations)):
+            if formula.may_overflow:
+                yield Report(formula.site.node, _MESSAGES[formula.kind], fix=_fix(source, formula))
+
+
+_MESSAGES = {
+    "softmax": "exp(x) / sum(exp(x)) is NaN from x = 89 on (float32); softmax does not overflow",
+    "logsumexp": "log(sum(exp(x))) is inf from x = 89 on (float32); logsumexp does not overflow",
+    "logmeanexp": "log(mean(exp(x))) is inf from x = 89 on (float32); logsumexp does not overflow",
+    "softplus": "log(1 + exp(x)) is inf from x = 89 on (float32); softplus does not overflow",
+    "logaddexp": "log(exp(a) + exp(b)) is inf from 89 on (float32); logaddexp does not overflow",
+}
+
+
+def _fix(source: SourceFile, formula: Formula) -> ProposedFix | None:
+    """Write the stable function where the whole formula stands in one expression."""
+    node, spelling = formula.site.node, facts.spelling
+    name = _NAMES.get(formula.kind)
+    if name is None or not _is_one_expression(formula) or "#" in source.code(node):
+        return None
+    callee = spelling.spelled(source, formula.site.scope, name)
+    count = 2 if formula.kind == "logaddexp" else 1
+    exponents = [spelling.written_operand(exponential) for exponential in formula.exponentials[:count]]
+    arguments = [spelling.bare(source, exponent) for exponent in exponents if exponent is not None]
+    if formula.inner is not None and formula.kind in ("softmax", "logsumexp"):
+        dim = spelling.written_argument(formula.inner, 0, "dim", "axis")
+        keepdim = spelling.written_argument(formula.inner, 1, "keepdim", "keepdims")
+        keeps = source.code(keepdim) if keepdim is not None else "False"
+        if dim is None or (formula.kind == "softmax" and keeps != "True"):
+            return None
+        arguments.append(f"dim={source.code(dim)}")
+        if formula.kind == "logsumexp" and keepdim is not None:
+            arguments.append(f"keepdim={keeps}")
+    if callee is None:
+        return None
+    text = f"{callee}({', '.join(arguments)})"
+    return ProposedFix(f"use {formula.kind}", Applicability.SAFE, (Replace(node, text),))
+
+
+_NAMES = {
+    "softmax": "torch.softmax",
+    "logsumexp": "torch.logsumexp",
+    "softplus": "torch.nn.functional.softplus",
+    "logaddexp": "torch.logaddexp",
+}
+
+
+def _is_one_expression(formula: Formula) -> bool:
+    """Whether each operation of the formula is written directly inside the one around it."""
+    whole, inner, spelling = formula.operation, formula.inner, facts.spelling
+    if whole.name not in ("log", "log1p", "div") or not all(map(spelling.is_alone, formula.exponentials)):
+        return False
+    nodes = tuple(exponential.node for exponential in formula.exponentials)
+    around = spelling.written_operands(whole)
+    if inner is None:
+        return around == nodes and spelling.is_alone(whole)
+    if inner.open_arguments or not inner.keywords.keys() <= {"dim", "axis", "keepdim", "keepdims"}:
+        return False
+    inside = spelling.written_operands(inner)
+    if formula.kind == "softmax":
+        return around == (nodes[0], inner.node) and inside == nodes[1:]
+    if formula.kind == "softplus":
+        return around == (inner.node,) and nodes[0] in inside
+    return around == (inner.node,) and inside == nodes

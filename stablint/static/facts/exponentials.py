@@ -1,0 +1,124 @@
+"""Formulas around an exponential for which torch has a function that does not overflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from stablint.static.facts.gradients import is_constant
+from stablint.static.facts.intervals import interval, is_epsilon
+from stablint.static.facts.provenance import REARRANGING, made_by
+from stablint.static.facts.sites import Operations, Site
+from stablint.static.facts.terms import Operation, Term, number, same, within
+
+Kind = Literal["softmax", "logsumexp", "logmeanexp", "softplus", "logaddexp"]
+
+_LARGEST_EXPONENT = 88.7
+"""The exponential of more than this is infinite in single precision."""
+
+_UNCHANGED = REARRANGING - {"setitem"}
+_LOGARITHMS = ("log", "log2", "log10", "log1p")
+_EXTREMES = {"max", "amax", "builtin_max", "logsumexp", "argmax", "topk", "maximum", "cummax", "aminmax"}
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A formula that a place computes out of bare exponentials; `inner` is the sum or mean between them."""
+
+    site: Site
+    operation: Operation
+    kind: Kind
+    exponentials: tuple[Operation, ...]
+    inner: Operation | None = None
+
+    @property
+    def may_overflow(self) -> bool:
+        """Whether nothing is seen that keeps the exponents down: a shift by their maximum, a bound."""
+        exponents = [exponential.operands[0] for exponential in self.exponentials]
+        return not any(is_bounded(exponent) for exponent in exponents)
+
+
+def formulas(operations: Operations) -> Iterator[Formula]:
+    """Yield the formulas of a file."""
+    if "exp" not in operations.by_name:
+        return
+    for site, operation in operations.named(*_LOGARITHMS):
+        formula = _of_logarithm(site, operation) if operation.operands else None
+        if formula is not None:
+            yield formula
+    for site, operation in operations.named("div"):
+        formula = _of_division(site, operation) if len(operation.operands) == 2 else None
+        if formula is not None:
+            yield formula
+
+
+def _of_logarithm(site: Site, operation: Operation) -> Formula | None:
+    argument = operation.operands[0]
+    if operation.name == "log1p":
+        inside = _exponential(argument)
+        return Formula(site, operation, "softplus", (inside,)) if inside is not None else None
+    added = made_by(argument, "add", through=_UNCHANGED)
+    if added is not None:
+        parts = [_exponential(part) for part in added.operands]
+        known = tuple(part for part in parts if part is not None)
+        if len(known) == 2:
+            return Formula(site, operation, "logaddexp", known, added)
+        if known and 1 in (number(part) for part in added.operands):
+            return Formula(site, operation, "softplus", known, added)
+    reduction = made_by(without_epsilon(argument), "sum", "mean", through=_UNCHANGED)
+    inside = _exponential(reduction.operands[0]) if reduction is not None else None
+    if reduction is None or inside is None:
+        return None
+    kind: Kind = "logsumexp" if reduction.name == "sum" else "logmeanexp"
+    return Formula(site, operation, kind, (inside,), reduction)
+
+
+def _of_division(site: Site, operation: Operation) -> Formula | None:
+    above, below = operation.operands
+    inside = _exponential(above)
+    reduction = made_by(without_epsilon(below), "sum", through=_UNCHANGED)
+    total = _exponential(reduction.operands[0]) if reduction is not None else None
+    if inside is None or total is None or not same(inside.operands[0], total.operands[0]):
+        return None
+    return Formula(site, operation, "softmax", (inside, total), reduction)
+
+
+def _exponential(term: Term) -> Operation | None:
+    found = made_by(term, "exp", through=_UNCHANGED)
+    return found if found is not None and found.operands else None
+
+
+def without_epsilon(term: Term) -> Term:
+    """Return a term without the small number that is added to it."""
+    match term:
+        case Operation(name="add", operands=(inner, small)) if _is_small(small):
+            return inner
+        case Operation(name="add", operands=(small, inner)) if _is_small(small):
+            return inner
+        case _:
+            return term
+
+
+def _is_small(term: Term) -> bool:
+    value = number(term)
+    return abs(value) < 1e-2 if value is not None else is_epsilon(term)
+
+
+def is_bounded(exponent: Term) -> bool:
+    """Whether an exponent stays below what overflows, or is shifted by something like its maximum."""
+    if interval(exponent).high < _LARGEST_EXPONENT or is_constant(exponent):
+        return True
+    match exponent:
+        case Operation(name="sub", operands=(_, shift)):
+            return any(isinstance(part, Operation) and part.name in _EXTREMES for part in within(shift))
+        case Operation(name="mul" | "div", operands=(inner, _)) if interval(inner).high <= 0:
+            return True  # never positive, times or over something of unknown sign: a width, a temperature
+        case Operation(name="mul", operands=(_, inner)) if interval(inner).high <= 0:
+            return True
+        case Operation(name="neg", operands=(Operation(name="mul" | "div", operands=(inner, _)),)):
+            return interval(inner).is_non_negative
+        case Operation(name="mul" | "div" | "neg" | "index" | "to" | "float", operands=(inner, *_)):
+            return is_bounded(inner)
+        case _:
+            return False
