@@ -27,7 +27,7 @@ def render(report: RunReport) -> str:
     lines += footer(report)
     if report.findings:
         lines.append(
-            [("", f"`stablint rule {report.findings[0].name}` explains that rule, and so for each.")]
+            [("", f"Read about a rule with `stablint rule {report.findings[0].name}`.")]
         )
     return paint(lines, color=report.color)
 
