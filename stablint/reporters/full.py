@@ -26,9 +26,7 @@ def render(report: RunReport) -> str:
         lines += [*_finding(finding, report), []]
     lines += footer(report)
     if report.findings:
-        lines.append(
-            [("", f"Read about a rule with `stablint rule {report.findings[0].name}`.")]
-        )
+        lines.append([("", f"Read about a rule with `stablint rule {report.findings[0].name}`.")])
     return paint(lines, color=report.color)
 
 
