@@ -152,7 +152,9 @@ def _called(term: Term, node: cst.BaseExpression | None) -> str:
             return ""
 
 
-def events_of(node: cst.Call, known: Values, scope: Scope, statement: cst.CSTNode | None, graph: bool) -> list[Event]:
+def events_of(
+    node: cst.Call, known: Values, scope: Scope, statement: cst.CSTNode | None, graph: bool
+) -> list[Event]:
     """Return what a call does, in order; empty where it is nothing to training or a function of the file does it."""
     func = node.func
     term = known.raw(node)
@@ -229,12 +231,17 @@ def _is_infinite(term: Term) -> bool:
     if isinstance(term, Reference):
         return term.dotted in ("math.inf", "torch.inf", "numpy.inf")
     if isinstance(term, Operation) and term.name == "float" and term.operands:
-        return isinstance(term.operands[0], Constant) and str(term.operands[0].value).lower() in ("inf", "infinity")
+        return isinstance(term.operands[0], Constant) and str(term.operands[0].value).lower() in (
+            "inf",
+            "infinity",
+        )
     value = number(term)
     return value is not None and value >= 1e8
 
 
-def _plain_call(known: Values, func: cst.BaseExpression, last: str, arguments: tuple[Term, ...], make: Make) -> list[Event]:
+def _plain_call(
+    known: Values, func: cst.BaseExpression, last: str, arguments: tuple[Term, ...], make: Make
+) -> list[Event]:
     callee = without_none(known.raw(func))
     if isinstance(callee, Closure | Reference):
         return []
@@ -260,7 +267,20 @@ def _given_away(arguments: tuple[Term, ...], make: Make, callee: str) -> list[Ev
     return events
 
 
-_READERS = {"print", "len", "isinstance", "type", "id", "save", "info", "debug", "log", "str", "repr", "hasattr"}
+_READERS = {
+    "print",
+    "len",
+    "isinstance",
+    "type",
+    "id",
+    "save",
+    "info",
+    "debug",
+    "log",
+    "str",
+    "repr",
+    "hasattr",
+}
 
 
 def _may_be_module(term: Term) -> bool:
@@ -285,7 +305,9 @@ def _backward(
     name = _called(base, node)
     if arguments and re.search(r"accelerator|fabric|strategy", name, re.IGNORECASE):
         return make(Kind.BACKWARD, subject=arguments[0])
-    if arguments and (re.search(r"engine|model|deepspeed", name, re.IGNORECASE) or role(base, node) is not None):
+    if arguments and (
+        re.search(r"engine|model|deepspeed", name, re.IGNORECASE) or role(base, node) is not None
+    ):
         return make(Kind.OPAQUE, base)
     return make(Kind.BACKWARD, subject=base, scaler=_scaler_in(base))
 
@@ -303,7 +325,22 @@ def _scaler_in(loss: Term) -> Term | None:
     return None
 
 
-def _step(base: Term, what: str | None, node: cst.Call, arguments: tuple[Term, ...], make: Make) -> list[Event]:
+def unscaled(loss: Term) -> Term:
+    """Return the loss of `scaler.scale(loss)`."""
+    for option in options(loss):
+        match option:
+            case Call(callee=Attribute(name="scale"), positional=(inner, *_)):
+                return inner
+            case Operation(name="scale", positional=(inner, *_)):
+                return inner
+            case _:
+                pass
+    return loss
+
+
+def _step(
+    base: Term, what: str | None, node: cst.Call, arguments: tuple[Term, ...], make: Make
+) -> list[Event]:
     if what == "scheduler":
         return make(Kind.SCHEDULER_STEP, base)
     if what == "scaler" and arguments:
@@ -334,7 +371,9 @@ def _is_gradient(node: cst.BaseExpression) -> bool:
 def gradient_written(statement: cst.CSTNode) -> Kind | None:
     """Say what a statement does to `p.grad`: ZERO_GRAD for `p.grad = None`, OPAQUE where it puts in another one."""
     match statement:
-        case cst.Assign(targets=[cst.AssignTarget(target=cst.Attribute(attr=cst.Name(value="grad")))], value=value):
+        case cst.Assign(
+            targets=[cst.AssignTarget(target=cst.Attribute(attr=cst.Name(value="grad")))], value=value
+        ):
             return Kind.ZERO_GRAD if _is_nothing(value) else Kind.OPAQUE
         case cst.Del(target=cst.Attribute(attr=cst.Name(value="grad"))):
             return Kind.ZERO_GRAD
@@ -383,7 +422,10 @@ def clears(event: Event, optimizer: Term) -> bool | None:
 
 
 def _modules_in(terms: list[Term]) -> bool:
-    return any(isinstance(term, Instance) and (term.scope is not None or _role_of(term) == "module") for term in terms)
+    return any(
+        isinstance(term, Instance) and (term.scope is not None or _role_of(term) == "module")
+        for term in terms
+    )
 
 
 def _distinct(left: tuple[Term, ...], right: tuple[Term, ...]) -> bool:
@@ -425,7 +467,11 @@ def written(source: SourceFile, term: Term | None, step: Event, scope: Scope) ->
     if inside is None:
         return spelled(term, scope)
     if term is step.scaler and term is not None:
-        node = step.node.func.value if isinstance(step.node, cst.Call) and isinstance(step.node.func, cst.Attribute) else None
+        node = (
+            step.node.func.value
+            if isinstance(step.node, cst.Call) and isinstance(step.node.func, cst.Attribute)
+            else None
+        )
     else:
         node = stepped_expression(step)
     return source.code(node) if node is not None else None

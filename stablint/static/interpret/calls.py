@@ -90,7 +90,9 @@ def apply(interpreter: Interpreter, frame: Frame, callee: Term, arguments: Argum
     """Return what calling a term gives."""
     match callee:
         case Either(options=options):
-            live = [option for option in options if not (isinstance(option, Constant) and option.value is None)]
+            live = [
+                option for option in options if not (isinstance(option, Constant) and option.value is None)
+            ]
             return join(*(apply(interpreter, frame, option, arguments, node) for option in live))
         case Reference(dotted=dotted):
             return call_external(interpreter, frame, dotted, arguments, node)
@@ -145,7 +147,9 @@ def method(
     """Return what `base.name(...)` gives."""
     match base:
         case Either(options=options):
-            live = [option for option in options if not (isinstance(option, Constant) and option.value is None)]
+            live = [
+                option for option in options if not (isinstance(option, Constant) and option.value is None)
+            ]
             return join(*(method(interpreter, frame, option, name, arguments, node) for option in live))
         case Reference(dotted=dotted):
             return apply(interpreter, frame, interpreter.reference(f"{dotted}.{name}", node), arguments, node)
@@ -169,6 +173,7 @@ def method(
             if is_self_returning(name):
                 return base
             held = interpreter.member(scope, name, base)
+            interpreter.record(node.func, held)
             if not (isinstance(held, Attribute) and held.base is base):
                 return apply(interpreter, frame, held, arguments, node)
             if name in ("add_module", "register_module", "register_buffer", "register_parameter"):
@@ -177,7 +182,9 @@ def method(
         case Instance(scope=scope) if scope is not None:
             function = interpreter.method_of(scope, name)
             if function is not None:
-                return interpreter.call_closure(frame, interpreter.bind_method(function, base), arguments, node)
+                return interpreter.call_closure(
+                    frame, interpreter.bind_method(function, base), arguments, node
+                )
             if is_self_returning(name):
                 return base
             return Call(interpreter.attribute_of(base, name, node), *_plain(arguments), node, frame.graph)
@@ -251,7 +258,12 @@ def _read_dictionary(
 
 
 def _call_inherited(
-    interpreter: Interpreter, frame: Frame, receiver: Receiver, name: str, arguments: Arguments, node: cst.Call
+    interpreter: Interpreter,
+    frame: Frame,
+    receiver: Receiver,
+    name: str,
+    arguments: Arguments,
+    node: cst.Call,
 ) -> Term:
     """`super().name(...)`: the next definition among the bases of the file, else what the outer base makes of it."""
     function = interpreter.inherited_method(receiver.scope, name)
@@ -263,7 +275,9 @@ def _call_inherited(
             made = Instance(outer, None, arguments.positional, arguments.keywords, node, arguments.open)
             frame.env["super().__init__"] = made
         return NONE
-    return Call(Attribute(receiver, f"super().{name}"), arguments.positional, arguments.keywords, node, frame.graph)
+    return Call(
+        Attribute(receiver, f"super().{name}"), arguments.positional, arguments.keywords, node, frame.graph
+    )
 
 
 def _register(interpreter: Interpreter, frame: Frame, arguments: Arguments, node: cst.Call) -> None:

@@ -80,7 +80,6 @@ def elements(interpreter: Interpreter, container: Term) -> Display | Repeated | 
             return None
 
 
-
 def _ordered_layers(layers: Term) -> Display | Repeated | None:
     """`Sequential(OrderedDict([("name", layer), ...]))`: the layers of its pairs."""
     inner = layers.operands[0] if isinstance(layers, Operation) and layers.operands else layers
@@ -89,7 +88,9 @@ def _ordered_layers(layers: Term) -> Display | Repeated | None:
     if isinstance(inner, Display) and all(
         isinstance(pair, Display) and len(pair.items) == 2 for pair in inner.items
     ):
-        return Display("list", tuple(pair.items[1] for pair in inner.items if isinstance(pair, Display)), inner.node)
+        return Display(
+            "list", tuple(pair.items[1] for pair in inner.items if isinstance(pair, Display)), inner.node
+        )
     return None
 
 

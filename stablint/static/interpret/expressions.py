@@ -10,7 +10,6 @@ import libcst as cst
 
 from stablint.static.facts.scopes import dotted_name
 from stablint.static.facts.terms import (
-    Attribute,
     Constant,
     Dictionary,
     Display,
@@ -151,7 +150,9 @@ def _dictionary(interpreter: Interpreter, frame: Frame, node: cst.Dict) -> Term:
     return Dictionary(tuple(items), node, is_open)
 
 
-def _comprehension(interpreter: Interpreter, frame: Frame, node: cst.ListComp | cst.SetComp | cst.GeneratorExp) -> Term:
+def _comprehension(
+    interpreter: Interpreter, frame: Frame, node: cst.ListComp | cst.SetComp | cst.GeneratorExp
+) -> Term:
     saved = dict(frame.env or {})
     rounds = None
     if node.for_in.inner_for_in is None and not node.for_in.ifs:
@@ -283,7 +284,11 @@ def _unary(interpreter: Interpreter, frame: Frame, node: cst.UnaryOperation) -> 
     known = number(value)
     symbol = type(node.operator).__name__
     if symbol == "Minus":
-        return Constant(-known, node) if known is not None else Operation("neg", (value,), node, graph=frame.graph)
+        return (
+            Constant(-known, node)
+            if known is not None
+            else Operation("neg", (value,), node, graph=frame.graph)
+        )
     if symbol == "Plus":
         return value
     return Operation("not" if symbol == "Not" else "bitwise_not", (value,), node)

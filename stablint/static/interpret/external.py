@@ -16,13 +16,11 @@ from stablint.static.facts.terms import (
     Instance,
     Operation,
     Receiver,
-    Reference,
     Repeated,
     Term,
     Unknown,
-    join,
 )
-from stablint.static.interpret.containers import LAYER_LISTS, elements, iterated
+from stablint.static.interpret.containers import elements, iterated
 from stablint.static.torch_api import kind, operation, signature
 
 if TYPE_CHECKING:
@@ -82,7 +80,11 @@ def call_external(
         return _call_builtin(interpreter, frame, dotted.removeprefix("builtins."), arguments, node)
     positional, keywords = arguments.positional, arguments.keywords
     if dotted == "functools.partial" and positional:
-        return Operation("partial", positional[:1], node, dotted, positional[1:], keywords, None, True, arguments.open)
+        return Operation(
+            "partial", positional[:1], node, dotted, positional[1:], keywords, None, True, arguments.open
+        )
+    if dotted == "torch.autograd.Variable" and positional and "requires_grad" in keywords:
+        return Operation("variable", positional[:1], node, dotted, (), keywords, None, frame.graph)
     if dotted in _RETURNS_ARGUMENT and positional:
         return positional[-1] if dotted == "typing.cast" else positional[0]
     if dotted == "torch.utils.checkpoint.checkpoint" and positional:
@@ -152,7 +154,15 @@ def call_module(
     name = name or dotted.rsplit(".", 1)[-1].lower()
     made = operate(frame, name, _forward(dotted), arguments, node)
     return Operation(
-        made.name, made.operands, node, dotted, made.positional, made.keywords, module, frame.graph, made.open_arguments
+        made.name,
+        made.operands,
+        node,
+        dotted,
+        made.positional,
+        made.keywords,
+        module,
+        frame.graph,
+        made.open_arguments,
     )
 
 
@@ -204,7 +214,7 @@ def tensor_method(
     )
     if name.endswith("_") and not name.endswith("__") and isinstance(node.func, cst.Attribute):
         path = dotted_name(node.func.value)
-        if path and frame.env is not None and short not in ("requires_grad", "retain_grad"):
+        if path and frame.env is not None and short != "retain_grad":
             interpreter.assign(frame, path, made)
     return made
 
@@ -220,12 +230,16 @@ def _call_builtin(
             from stablint.static.interpret.expressions import attribute
 
             return attribute(interpreter, base, attribute_name, node)
-        case ("list" | "tuple" | "set" | "sorted" | "iter" | "frozenset"), (inner,):
+        case (("list" | "tuple" | "set" | "sorted" | "iter" | "frozenset"), (inner,)):
             found = elements(interpreter, inner)
             if isinstance(found, Display):
                 return Display(name, found.items, node)
-            return Repeated(found.item, node) if isinstance(found, Repeated) else Operation(name, positional, node)
-        case ("list" | "tuple" | "set"), ():
+            return (
+                Repeated(found.item, node)
+                if isinstance(found, Repeated)
+                else Operation(name, positional, node)
+            )
+        case (("list" | "tuple" | "set"), ()):
             return Display(name, (), node)
         case "dict", ():
             from stablint.static.facts.terms import Dictionary
@@ -234,7 +248,7 @@ def _call_builtin(
             return Dictionary(items, node, arguments.open)
         case "next", (inner, *_):
             return iterated(interpreter, inner, node)
-        case ("sum" | "max" | "min"), (inner,):
+        case (("sum" | "max" | "min"), (inner,)):
             found = elements(interpreter, inner)
             return Operation(f"builtin_{name}", (found if found is not None else inner,), node)
         case ("setattr", (base, Constant(value=str(attribute_name)), value)):
@@ -244,7 +258,11 @@ def _call_builtin(
             return NONE
         case "len", (inner,):
             found = elements(interpreter, inner)
-            return Constant(len(found.items), node) if isinstance(found, Display) else Operation("len", positional, node)
+            return (
+                Constant(len(found.items), node)
+                if isinstance(found, Display)
+                else Operation("len", positional, node)
+            )
         case _:
             return Operation(
                 name if name in _KEPT else f"builtin_{name}", positional, node, f"builtins.{name}",
@@ -252,7 +270,20 @@ def _call_builtin(
             )  # fmt: skip
 
 
-_KEPT = {"range", "enumerate", "zip", "reversed", "abs", "float", "int", "round", "isinstance", "print", "map", "filter"}
+_KEPT = {
+    "range",
+    "enumerate",
+    "zip",
+    "reversed",
+    "abs",
+    "float",
+    "int",
+    "round",
+    "isinstance",
+    "print",
+    "map",
+    "filter",
+}
 
 
 def _super(interpreter: Interpreter, frame: Frame) -> Term:

@@ -289,7 +289,10 @@ class Interpreter:
     def outer_bases(self, scope: Scope) -> list[Term]:
         """Return the bases of a class and of its ancestors that are not classes of the file."""
         return [
-            base for one in self.lineage(scope) for base in self.bases(one) if not isinstance(base, ClassObject)
+            base
+            for one in self.lineage(scope)
+            for base in self.bases(one)
+            if not isinstance(base, ClassObject)
         ]
 
     def outer_base(self, scope: Scope) -> str | None:
@@ -298,7 +301,9 @@ class Interpreter:
 
     def is_module_class(self, scope: Scope) -> bool:
         """Whether a class of the file is certainly an nn.Module."""
-        return any(isinstance(base, Reference) and is_module_name(base.dotted) for base in self.outer_bases(scope))
+        return any(
+            isinstance(base, Reference) and is_module_name(base.dotted) for base in self.outer_bases(scope)
+        )
 
     def method_of(self, scope: Scope, name: str) -> Scope | None:
         """Return the function that a class of the file or its bases in the file define under a name."""
@@ -369,7 +374,10 @@ class Interpreter:
         complete = True
         for one in self.lineage(scope):
             for function in one.children:
-                if function.kind != "function" or (path := f"{first_parameter(function)}.{name}") == f".{name}":
+                if (
+                    function.kind != "function"
+                    or (path := f"{first_parameter(function)}.{name}") == f".{name}"
+                ):
                     continue
                 if function.name != "__init__" and path not in function.writes:
                     continue
@@ -405,7 +413,9 @@ class Interpreter:
         given = self._given(function, arguments, bound)
         self.actuals.setdefault(function, []).append(given)
         if frame.env is not None:
-            self.invocations.setdefault(id(node), {})[function] = Invocation(function, given, closure.receiver)
+            self.invocations.setdefault(id(node), {})[function] = Invocation(
+                function, given, closure.receiver
+            )
         outcome = self.outcome(function)
         if outcome is None:
             return Call(closure, arguments.positional, arguments.keywords, node, frame.graph)
@@ -458,7 +468,9 @@ class Interpreter:
             key = self.terms.get(id(index.value)) if isinstance(index, cst.Index) else None
             if key is None and isinstance(index, cst.Index) and isinstance(index.value, cst.SimpleString):
                 key = Constant(index.value.evaluated_value, index.value)
-            return Dictionary((*before.items, (key or Unknown(node), value)), before.node, before.open or key is None)
+            return Dictionary(
+                (*before.items, (key or Unknown(node), value)), before.node, before.open or key is None
+            )
         if isinstance(before, Display | Repeated):
             inside = before.item if isinstance(before, Repeated) else join(*before.items, value)
             return Repeated(join(inside, value), before.node, before)
@@ -511,7 +523,8 @@ def is_property(function: Scope) -> bool:
 
 def _is_setter(function: Scope) -> bool:
     return any(
-        isinstance(decorator.decorator, cst.Attribute) and decorator.decorator.attr.value in ("setter", "deleter")
+        isinstance(decorator.decorator, cst.Attribute)
+        and decorator.decorator.attr.value in ("setter", "deleter")
         for decorator in function.decorators
     )
 
@@ -519,7 +532,13 @@ def _is_setter(function: Scope) -> bool:
 def _is_transforming(decorator: cst.Decorator) -> bool:
     """Whether a decorator makes something else of what the function returns."""
     name = dotted_name(decorator.decorator) or dotted_name(getattr(decorator.decorator, "func", None))
-    return name.rsplit(".", 1)[-1] in ("contextmanager", "asynccontextmanager", "singledispatch", "vmap", "jit")
+    return name.rsplit(".", 1)[-1] in (
+        "contextmanager",
+        "asynccontextmanager",
+        "singledispatch",
+        "vmap",
+        "jit",
+    )
 
 
 def first_parameter(function: Scope) -> str:

@@ -9,15 +9,12 @@ import libcst as cst
 
 from stablint.static.facts.scopes import dotted_name
 from stablint.static.facts.terms import (
-    EACH,
     NONE,
     ClassObject,
     Closure,
     Constant,
-    Display,
     Operation,
     Reference,
-    Repeated,
     Term,
     Unknown,
 )
@@ -63,7 +60,9 @@ def _annotated(interpreter: Interpreter, frame: Frame, node: cst.AnnAssign) -> N
 def _augmented(interpreter: Interpreter, frame: Frame, node: cst.AugAssign) -> None:
     before = evaluate(interpreter, frame, node.target)
     value = evaluate(interpreter, frame, node.value)
-    after = binary(interpreter, frame, type(node.operator).__name__.removesuffix("Assign"), before, value, node)
+    after = binary(
+        interpreter, frame, type(node.operator).__name__.removesuffix("Assign"), before, value, node
+    )
     interpreter.record(node, after)
     bind(interpreter, frame, node.target, after)
 
@@ -80,6 +79,9 @@ def bind(interpreter: Interpreter, frame: Frame, target: cst.CSTNode, value: Ter
         case cst.Attribute(value=base):
             evaluate(interpreter, frame, base)
             path = dotted_name(target)
+            if path.endswith(".requires_grad") and isinstance(value, Constant) and value.value is True:
+                path = path.removesuffix(".requires_grad")
+                value = Operation("requires_grad", (interpreter.terms[id(base)],), target)
             if path:
                 env[path] = value
             interpreter.record(target, value)
@@ -90,12 +92,19 @@ def bind(interpreter: Interpreter, frame: Frame, target: cst.CSTNode, value: Ter
                 if isinstance(element, cst.StarredElement):
                     bind(interpreter, frame, element.value, Unknown(element))
                 else:
-                    bind(interpreter, frame, element.value, item(interpreter, value, Constant(index), element.value))
+                    bind(
+                        interpreter,
+                        frame,
+                        element.value,
+                        item(interpreter, value, Constant(index), element.value),
+                    )
         case _:
             pass
 
 
-def store(interpreter: Interpreter, frame: Frame, base: cst.BaseExpression, value: Term, node: cst.CSTNode) -> None:
+def store(
+    interpreter: Interpreter, frame: Frame, base: cst.BaseExpression, value: Term, node: cst.CSTNode
+) -> None:
     """`base[...] = value`: the base now holds something that was written into."""
     before = evaluate(interpreter, frame, base)
     path = dotted_name(base)
@@ -125,7 +134,11 @@ def _if(interpreter: Interpreter, frame: Frame, node: cst.If) -> None:
 
 def truth(test: Term) -> bool | None:
     """Return what a test certainly is: only a literal True or False decides, a flag may be edited by its reader."""
-    return test.value if isinstance(test, Constant) and isinstance(test.value, bool) and test.node is not None else None
+    return (
+        test.value
+        if isinstance(test, Constant) and isinstance(test.value, bool) and test.node is not None
+        else None
+    )
 
 
 def _for(interpreter: Interpreter, frame: Frame, node: cst.For) -> None:
@@ -223,7 +236,11 @@ def grad_mode(manager: Term) -> bool | None:
         return True
     if name.endswith("set_grad_enabled"):
         positional = getattr(manager, "positional", ())
-        return False if positional and isinstance(positional[0], Constant) and positional[0].value is False else None
+        return (
+            False
+            if positional and isinstance(positional[0], Constant) and positional[0].value is False
+            else None
+        )
     return None
 
 

@@ -98,7 +98,7 @@ class Substitution:
                 from stablint.static.interpret.expressions import attribute
 
                 base = self.rebuild(term.base)
-                if base is term.base or term.node is None and not isinstance(base, Instance):
+                if base is term.base or (term.node is None and not isinstance(base, Instance)):
                     return term
                 return attribute(self.interpreter, base, term.name, term.node)  # type: ignore[arg-type]
             case Item():
@@ -134,7 +134,12 @@ class Substitution:
         return self._called(callee, positional, keywords, term.node, term.graph)
 
     def _called(
-        self, callee: Term, positional: tuple[Term, ...], keywords: Mapping[str, Term], node: cst.Call, graph: bool
+        self,
+        callee: Term,
+        positional: tuple[Term, ...],
+        keywords: Mapping[str, Term],
+        node: cst.Call,
+        graph: bool,
     ) -> Term:
         """Call what the callee turned out to be."""
         from stablint.static.interpret.calls import Arguments, apply, method

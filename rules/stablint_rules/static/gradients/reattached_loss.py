@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from stablint.rule import Mark, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.events import Event
+    from stablint.static.facts.terms import Operation, Term
+    from stablint.static.source import SourceFile
 
 
 class ReattachedLoss(StaticRule):
@@ -554,3 +563,121 @@ def train(model, loader):
         optimizer.step()
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report each loss whose whole way to the backward goes through a new leaf."""
+        if "requires_grad" not in source.text:
+            return
+        seen: set[object] = set()
+        for root in source.ask(facts.training_paths):
+            for backward in facts.paths.events_in(root.path, facts.events.Kind.BACKWARD):
+                for leaf in _leaves(backward.subject):
+                    report = _report(leaf, backward)
+                    if leaf.node not in seen and report is not None:
+                        seen.add(leaf.node)
+                        yield report
+
+
+_COPIES = {"tensor", "Tensor", "FloatTensor", "variable"}
+"""What makes a new leaf even of a tensor with a graph; `as_tensor` does not."""
+
+
+def _leaves(loss: Term | None) -> list[Operation]:
+    """Return the new leaves that a loss is made of where nothing else in it carries a graph."""
+    terms = facts.terms
+    found: list[Operation] = []
+    stack = [facts.events.unscaled(loss)] if loss is not None else []
+    seen: set[Term] = set()
+    while stack:
+        term = stack.pop()
+        if term in seen:
+            continue
+        seen.add(term)
+        match term:
+            case terms.Operation() if _is_leaf(term):
+                found.append(term)
+            case terms.Operation(name="parameter"):
+                return []
+            case terms.Operation(name=name) if not term.graph or name in facts.gradients.DETACHING:
+                pass
+            case terms.Operation(module=module, operands=operands):
+                if module is not None and facts.gradients.carries_graph(term) is True:
+                    return []
+                stack.extend(operands)
+            case terms.Either(options=parts):
+                stack.extend(parts)
+            case terms.Constant() | terms.Item():
+                pass  # an element of a batch
+            case _:
+                return []  # a call or argument of which nothing is known may carry the graph
+    return found
+
+
+def _is_leaf(term: Operation) -> bool:
+    if term.name == "requires_grad":
+        flag = term.argument("requires_grad", 0)
+        return flag is None or (isinstance(flag, facts.terms.Constant) and flag.value is True)
+    wanted = term.keywords.get("requires_grad")
+    return term.name in _COPIES and isinstance(wanted, facts.terms.Constant) and wanted.value is True
+
+
+def _report(leaf: Operation, backward: Event) -> Report | None:
+    inner = leaf.operands[0] if leaf.operands else None
+    if inner is None or not _is_computed(inner):
+        return None
+    related = (Mark(backward.node, "this backward ends there"),)
+    if leaf.name != "requires_grad" or _is_cut(inner):
+        return Report(
+            leaf.node,
+            "the loss is cut from its graph and made a new leaf: no parameter gets a gradient",
+            related=related,
+        )
+    if any(facts.accumulation.is_loss(one) for one in facts.provenance.origins(inner)):
+        message = "the loss requires a gradient by itself; asking for it hides where the graph is cut"
+        return Report(leaf.node, message, severity=Severity.NOTE, related=related)
+    return None
+
+
+def _is_computed(term: Term) -> bool:
+    """Whether a network has a part in a value, however it was cut off: a constant or argument alone is a leaf of its own."""
+    for part in facts.terms.within(term):
+        match part:
+            case facts.terms.Operation(module=module) if module is not None or facts.accumulation.is_loss(
+                part
+            ):
+                return True
+            case facts.terms.Call(callee=callee) if not isinstance(callee, facts.terms.Reference):
+                return True
+            case _:
+                pass
+    return False
+
+
+def _is_cut(term: Term) -> bool:
+    """Whether no graph comes through: everything that could carry one is behind what detaches."""
+    terms = facts.terms
+    stack, seen = [term], set[object]()
+    while stack:
+        current = stack.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        match current:
+            case terms.Operation(name=name) if not current.graph or name in facts.gradients.DETACHING:
+                pass
+            case terms.Operation(module=module):
+                if module is not None and facts.gradients.carries_graph(current) is True:
+                    return False
+                stack.extend(current.operands)
+            case terms.Call(callee=terms.Reference(dotted=dotted)) if dotted.startswith("numpy."):
+                pass
+            case terms.Call(graph=graph):
+                if graph:
+                    return False
+            case terms.Either(options=parts) | terms.Display(items=parts):
+                stack.extend(parts)
+            case terms.Parameter():
+                return False
+            case _:
+                pass
+    return True

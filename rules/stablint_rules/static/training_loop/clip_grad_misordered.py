@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stablint.finding import Applicability, Confidence, Severity
@@ -753,18 +753,25 @@ def _unguarded(source: SourceFile, clip: Event, loop: object) -> bool:
     here = facts.statements.innermost_loop(source, clip.statement)
     if clip.target is None or here is None or here is not loop:
         return False
-    return not any("%" in guard or "sync" in guard for guard in facts.statements.guards(source, clip.statement))
+    return not any(
+        "%" in guard or "sync" in guard for guard in facts.statements.guards(source, clip.statement)
+    )
 
 
 def _in_lightning(source: SourceFile) -> Iterator[Report]:
     """Report a clipping in `training_step`: Lightning calls `backward()` after it."""
     shape = source.ask(facts.syntax)
-    if "training_step" not in shape.identifiers or shape.identifiers & {"manual_backward", "automatic_optimization"}:
+    if "training_step" not in shape.identifiers or shape.identifiers & {
+        "manual_backward",
+        "automatic_optimization",
+    }:
         return
     interpreter = source.ask(facts.values).interpreter
     for site in source.ask(facts.operations).by_name.get("clip_grad_norm_", ()):
         owner = site.scope.owner
-        if site.scope.name == "training_step" and owner is not None and "Lightning" in (
-            interpreter.outer_base(owner) or ""
+        if (
+            site.scope.name == "training_step"
+            and owner is not None
+            and "Lightning" in (interpreter.outer_base(owner) or "")
         ):
             yield Report(site.node, "`training_step` clips before Lightning calls `backward()`")

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import ProposedFix, Replace, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    import libcst as cst
+
+    from stablint.static.facts.accumulation import Accumulation
+    from stablint.static.source import SourceFile
 
 
 class LossHistoryRetained(StaticRule):
@@ -731,3 +741,52 @@ def train(model, batches):
     return total, losses
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report each value with a graph that a training loop adds to something which outlives the round."""
+        for kept in source.ask(facts.accumulations):
+            carriers = [
+                node for node in facts.accumulation.leaves(kept.value) if _carries(source, node, kept)
+            ]
+            if carriers and not kept.is_reset and not _is_back_propagated(source, kept):
+                yield Report(
+                    kept.statement,
+                    f"`{kept.path}` keeps the graph of every round alive",
+                    fix=_fix(source, carriers),
+                )
+
+
+def _carries(source: SourceFile, node: cst.BaseExpression, kept: Accumulation) -> bool:
+    """Whether a part of what is kept hangs on a graph that this loop builds and back-propagates."""
+    if source.code(node) == kept.path:
+        return False
+    values = source.ask(facts.values)
+    term = values.raw(node)
+    if facts.gradients.carries_graph(term) is False:
+        return False
+    graph = {part for subject in kept.subjects for part in facts.accumulation.graph_of(subject)}
+    return any(
+        part in graph or facts.accumulation.is_loss(part) or getattr(part, "node", None) in kept.nodes
+        for part in facts.accumulation.graph_of(term)
+    )
+
+
+def _is_back_propagated(source: SourceFile, kept: Accumulation) -> bool:
+    """Whether what is accumulated is itself the loss of a backward: over time steps, tasks, episodes."""
+    wanted = source.ask(facts.values).raw(kept.value)
+    for subject in kept.subjects:
+        for part in facts.terms.within(subject):
+            if getattr(part, "node", None) in (kept.statement, kept.value) and isinstance(
+                part, facts.terms.Operation
+            ):
+                return part.name in ("add", "append", "sub")
+            if isinstance(part, facts.terms.Repeated | facts.terms.Display) and any(
+                inner is wanted for inner in facts.terms.within(part)
+            ):
+                return True
+    return False
+
+
+def _fix(source: SourceFile, carriers: list[cst.BaseExpression]) -> ProposedFix:
+    changes = tuple(Replace(node, f"{source.code(node)}.detach()") for node in carriers)
+    return ProposedFix("Keep the value without its graph: `.detach()`", Applicability.SAFE, changes)

@@ -1021,7 +1021,11 @@ def _polluted(path: Path, step: Event) -> list[Event]:
 
 
 def _may_be(target: Term | None, optimizer: Term | None) -> bool:
-    return target is None or facts.events.same_object(target, optimizer) or facts.events.role(target) != "optimizer"
+    return (
+        target is None
+        or facts.events.same_object(target, optimizer)
+        or facts.events.role(target) != "optimizer"
+    )
 
 
 def _report(source: SourceFile, root: Root, backward: Event, step: Event) -> Report:

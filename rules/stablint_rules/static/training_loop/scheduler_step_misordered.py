@@ -681,7 +681,10 @@ def _fix(source: SourceFile, scheduler: Event) -> ProposedFix | None:
     rest = facts.statements.rest_of_loop(source, scheduler.statement)
     if not rest or any(_reads_rate(source.code(statement)) for statement in rest):
         return None
-    changes = (Remove(scheduler.statement), InsertAfter(rest[-1], facts.statements.text_of(source, scheduler.statement)))
+    changes = (
+        Remove(scheduler.statement),
+        InsertAfter(rest[-1], facts.statements.text_of(source, scheduler.statement)),
+    )
     return ProposedFix("Step the scheduler at the end of the round", Applicability.UNSAFE, changes)
 
 

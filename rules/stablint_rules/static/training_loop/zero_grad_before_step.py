@@ -565,7 +565,7 @@ def _wiped(path: Path, step: Event, is_only: bool) -> list[_Wiped]:
     def clears(event: Event) -> bool:
         certain = facts.events.clears(event, step.target) if step.target is not None else None
         # Among several optimizers, `netD.zero_grad()` between the generator's backward and step is right.
-        return certain is True or event.target is None and is_only
+        return certain is True or (event.target is None and is_only)
 
     def transfer(states: frozenset[object], event: Event) -> frozenset[object]:
         if event.kind is kinds.BACKWARD:
@@ -591,7 +591,10 @@ def _report(source: SourceFile, wiped: _Wiped) -> Report:
     return Report(
         wiped.clearing.node,
         "the gradients are cleared between `backward()` and `step()`, which then has nothing to apply",
-        related=(Mark(wiped.backward.node, "computed here"), Mark(wiped.step.node, "stepped here without them")),
+        related=(
+            Mark(wiped.backward.node, "computed here"),
+            Mark(wiped.step.node, "stepped here without them"),
+        ),
         fix=_fix(source, wiped),
     )
 
