@@ -57,8 +57,8 @@ class Scope:
     bindings: dict[str, list[Binding]] = field(default_factory=dict)
     outer_names: set[str] = field(default_factory=set)
     """Names declared global or nonlocal here."""
-    writes: set[str] = field(default_factory=set)
-    """Attributes of names that are assigned here: `self.x`."""
+    writes: dict[str, list[Binding]] = field(default_factory=dict)
+    """Attributes of names that are assigned here (`self.x`), with the lines that do it."""
     children: list[Scope] = field(default_factory=list)
     decorators: Sequence[cst.Decorator] = ()
 
@@ -99,6 +99,8 @@ class Syntax:
     blocks: dict[cst.CSTNode, tuple[Scope, Block | None]]
     """Where each statement stands."""
     has_star_import: bool
+    packages: set[str]
+    """The top-level packages imported anywhere in the file."""
 
 
 def syntax(source: SourceFile) -> Syntax:
@@ -107,12 +109,41 @@ def syntax(source: SourceFile) -> Syntax:
     module = Scope("module", source.tree, None)
     walk.suite(source.tree.body, module, None)
     return Syntax(
-        module, walk.functions, walk.classes, walk.calls, walk.identifiers, walk.blocks, walk.has_star_import
+        module,
+        walk.functions,
+        walk.classes,
+        walk.calls,
+        walk.identifiers,
+        walk.blocks,
+        walk.has_star_import,
+        walk.packages,
     )
 
 
-_SKIPPED = ("whitespace", "paren", "lpar", "rpar", "semicolon", "comma", "lines", "header", "footer", "indent")
-_SKIPPED += ("equal", "dot", "bracket", "brace", "trailing", "colon", "asynchronous", "operator", "tok", "default_")
+_SKIPPED = (
+    "whitespace",
+    "paren",
+    "lpar",
+    "rpar",
+    "semicolon",
+    "comma",
+    "lines",
+    "header",
+    "footer",
+    "indent",
+)
+_SKIPPED += (
+    "equal",
+    "dot",
+    "bracket",
+    "brace",
+    "trailing",
+    "colon",
+    "asynchronous",
+    "operator",
+    "tok",
+    "default_",
+)
 _children: dict[type[cst.CSTNode], tuple[str, ...]] = {}
 
 
@@ -123,7 +154,9 @@ def meaningful_fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
         names = tuple(
             item.name
             for item in fields(kind)
-            if not any(part in item.name for part in _SKIPPED) or item.name == "operator" and "Bool" in kind.__name__
+            if not any(part in item.name for part in _SKIPPED)
+            or (item.name == "operator"
+            and "Bool" in kind.__name__)
         )
         _children[kind] = names
     return names
@@ -139,6 +172,7 @@ class _Walk:
         self.identifiers: set[str] = set()
         self.blocks: dict[cst.CSTNode, tuple[Scope, Block | None]] = {}
         self.has_star_import = False
+        self.packages: set[str] = set()
 
     def suite(self, body: Sequence[cst.CSTNode], scope: Scope, block: Block | None) -> None:
         for statement in body:
@@ -238,6 +272,7 @@ class _Walk:
     def plain_import(self, alias: cst.ImportAlias, node: cst.CSTNode, scope: Scope) -> None:
         dotted = dotted_name(alias.name)
         self.identifiers.update(dotted.split("."))
+        self.packages.add(dotted.split(".")[0])
         if alias.asname is not None and isinstance(alias.asname.name, cst.Name):
             self.bind(scope, alias.asname.name.value, Binding("import", node, dotted=dotted))
         else:
@@ -247,6 +282,7 @@ class _Walk:
     def from_import(self, node: cst.ImportFrom, scope: Scope) -> None:
         package = "." * len(node.relative) + (dotted_name(node.module) if node.module is not None else "")
         self.identifiers.update(package.split("."))
+        self.packages.add(package.split(".")[0])
         if isinstance(node.names, cst.ImportStar):
             self.has_star_import = True
             self.bind(scope, "*", Binding("import", node, dotted=package))
@@ -262,11 +298,18 @@ class _Walk:
     def bind(self, scope: Scope, name: str, binding: Binding) -> None:
         home = scope.function
         if name in home.outer_names:
-            home = next((outer for outer in _outward(home.parent) if name in outer.bindings), _outermost(home))
+            home = next(
+                (outer for outer in _outward(home.parent) if name in outer.bindings), _outermost(home)
+            )
         home.bindings.setdefault(name, []).append(binding)
 
     def target(
-        self, node: cst.CSTNode, scope: Scope, line: cst.CSTNode, block: Block | None, value: cst.BaseExpression | None
+        self,
+        node: cst.CSTNode,
+        scope: Scope,
+        line: cst.CSTNode,
+        block: Block | None,
+        value: cst.BaseExpression | None,
     ) -> None:
         match node:
             case cst.Name(value=name):
@@ -276,7 +319,7 @@ class _Walk:
                 for element in elements:
                     self.target(element.value, scope, line, block, None)
             case cst.Attribute(value=cst.Name(value=base), attr=cst.Name(value=name)):
-                scope.function.writes.add(f"{base}.{name}")
+                scope.function.writes.setdefault(f"{base}.{name}", []).append(Binding("assign", line, value))
                 self.expression(node, scope, line, block)
             case _:
                 self.expression(node, scope, line, block)
