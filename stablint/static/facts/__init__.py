@@ -11,6 +11,7 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | the interval of a tensor's elements | `intervals` (functions of terms) | `intervals` |
 | whether a gradient flows through a tensor | `gradients` (functions of terms) | `gradients` |
 | what made a tensor, looking through views and casts | `provenance` (functions of terms) | `provenance` |
+| what a tensor is as the input of a loss | `outputs` (functions of terms) | `outputs` |
 | what logarithms are taken of | `logarithms` (functions) | `logarithms` |
 | formulas around a bare exponential | `exponentials` (functions) | `exponentials` |
 | what becomes of a value: is it only shown? | `uses` (fact) | `consumers` |
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import gradients as gradients
     from stablint.static.facts import intervals as intervals
     from stablint.static.facts import logarithms as logarithms
+    from stablint.static.facts import outputs as outputs
     from stablint.static.facts import paths as paths
     from stablint.static.facts import provenance as provenance
     from stablint.static.facts import spelling as spelling
@@ -58,18 +60,18 @@ _HOMES = {
     "operations": "sites",
     "uses": "consumers",
 }
-_MODULES = {
-    "accumulation", "conditions", "differentiation", "events", "exponentials", "gradients", "intervals", "logarithms", "paths", "provenance",
-    "spelling", "statements", "terms",
-}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     import importlib
 
-    if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return found
+    home = f"{__name__}.{_HOMES.get(name, name)}"
+    try:
+        module = importlib.import_module(home)
+    except ModuleNotFoundError as error:
+        if error.name != home:
+            raise
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    if name in _HOMES:
+        return globals().setdefault(name, getattr(module, name))
+    return module

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from stablint.static.facts.evaluation import Values, values
 from stablint.static.facts.scopes import Block, Scope, syntax
 from stablint.static.facts.terms import Call, Instance, Operation, Term, options
-from stablint.static.facts.evaluation import Values, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +52,16 @@ class Operations:
                 operation = site.operation(name)
                 if operation is not None:
                     yield site, operation
+
+    def statements(self) -> Iterator[tuple[Site, Operation]]:
+        """Yield the operations that are statements of their own: nothing takes their result."""
+        for sites in self.by_name.values():
+            for site in sites:
+                if isinstance(site.statement, cst.Expr) and site.statement.value is site.node:
+                    for option in options(site.term):
+                        if isinstance(option, Operation) and option.node is site.node:
+                            yield site, option
+                            break
 
     def instances(self, *dotted: str) -> Iterator[tuple[Site, Instance]]:
         """Yield the places where an object of one of these classes is made."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.facts.scopes import Block, syntax
+from stablint.static.facts.scopes import Block, Syntax, syntax
 
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
@@ -23,7 +23,11 @@ def same_suite(source: SourceFile, *statements: cst.CSTNode | None) -> bool:
     """Whether simple statements stand in one suite, each on a line of its own."""
     places = source.ask(syntax).blocks
     homes = {places.get(statement) if statement is not None else None for statement in statements}
-    return len(homes) == 1 and None not in homes and all(isinstance(one, cst.SimpleStatementLine) for one in statements)
+    return (
+        len(homes) == 1
+        and None not in homes
+        and all(isinstance(one, cst.SimpleStatementLine) for one in statements)
+    )
 
 
 def text_of(source: SourceFile, statement: cst.CSTNode) -> str:
@@ -79,3 +83,32 @@ def counters(source: SourceFile, loop: cst.CSTNode) -> set[str]:
                 if isinstance(part, cst.AugAssign):
                     found |= names_in(source.code(part.target))
     return found
+
+
+def bare_expressions(shape: Syntax) -> int:
+    """Return how many statements at the top of the file do nothing but show a value: a name, an attribute, a call."""
+    return sum(
+        isinstance(part, cst.Expr) and isinstance(part.value, cst.Name | cst.Attribute | cst.Subscript)
+        for part, (scope, _) in shape.blocks.items()
+        if scope.kind == "module"
+    )
+
+
+def contains(node: cst.CSTNode, inner: cst.CSTNode) -> bool:
+    """Whether a node stands inside an expression."""
+    return node is inner or any(contains(child, inner) for child in node.children)
+
+
+def worked_on(call: cst.BaseExpression) -> str | None:
+    """Return the plain name that a call works on: `x` of `x.clamp(0)` and of `F.relu(x)`."""
+    match call:
+        case cst.Call(func=cst.Attribute(value=cst.Name(value=name)), args=arguments):
+            first = arguments[0].value if arguments else None
+            return first.value if isinstance(first, cst.Name) and name in _NAMESPACES else name if name not in _NAMESPACES else None
+        case cst.Call(args=[cst.Arg(value=cst.Name(value=name), keyword=None), *_]):
+            return name
+        case _:
+            return None
+
+
+_NAMESPACES = {"torch", "F", "functional", "nn"}

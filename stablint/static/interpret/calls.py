@@ -20,6 +20,7 @@ from stablint.static.facts.terms import (
     Either,
     Instance,
     Operation,
+    Parameter,
     Receiver,
     Reference,
     Repeated,
@@ -113,6 +114,8 @@ def apply(interpreter: Interpreter, frame: Frame, callee: Term, arguments: Argum
                 arguments.open or callee.open_arguments,
             )
             return apply(interpreter, frame, inner, more, node)
+        case Parameter() if (stand_in := interpreter.stand_in(callee)) is not None:
+            return apply(interpreter, frame, stand_in, arguments, node)
         case _:
             return Call(callee, arguments.positional, arguments.keywords, node, frame.graph)
 
@@ -194,6 +197,11 @@ def method(
             if is_self_returning(name):
                 return base
             return Call(interpreter.attribute_of(base, name, node), *_plain(arguments), node, frame.graph)
+        case Parameter(kind=scope) if scope is not None and interpreter.method_of(scope, name) is not None:
+            stand_in = interpreter.stand_in(base)
+            if stand_in is not None:
+                return method(interpreter, frame, stand_in, name, arguments, node)
+            return tensor_method(interpreter, frame, base, name, arguments, node)
         case _:
             return tensor_method(interpreter, frame, base, name, arguments, node)
 

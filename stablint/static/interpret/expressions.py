@@ -10,12 +10,14 @@ import libcst as cst
 
 from stablint.static.facts.scopes import dotted_name
 from stablint.static.facts.terms import (
+    Attribute,
     Constant,
     Dictionary,
     Display,
     Either,
     Instance,
     Operation,
+    Parameter,
     Receiver,
     Reference,
     Repeated,
@@ -80,6 +82,10 @@ def attribute(interpreter: Interpreter, base: Term, name: str, node: cst.CSTNode
             return interpreter.member(scope, name, base)
         case Either(options=options):
             return join(*(attribute(interpreter, option, name, node) for option in options))
+        case Parameter(kind=scope) if scope is not None and (made := interpreter.stand_in(base)) is not None:
+            held = interpreter.member(scope, name, made)
+            is_unknown = isinstance(held, Attribute | Unknown)
+            return interpreter.attribute_of(base, name, node) if is_unknown else held
         case _:
             if name in _TENSOR_PROPERTIES:
                 return Operation(_TENSOR_PROPERTIES[name], (base,), node, dotted=f"torch.Tensor.{name}")

@@ -31,7 +31,7 @@ from stablint.static.interpret.expressions import evaluate
 from stablint.static.interpret.frame import Environment, Frame, join_environments
 from stablint.static.interpret.statements import grad_mode, run_suite
 from stablint.static.interpret.substitution import Substitution
-from stablint.static.torch_api import canonical, is_module, kind, signature
+from stablint.static.torch_api import canonical, is_module, kind, operation, signature
 
 if TYPE_CHECKING:
     from stablint.static.interpret.calls import Arguments
@@ -79,7 +79,9 @@ class Interpreter:
         self._references: dict[str, Reference] = {}
         self._attributes: dict[tuple[Term, str], Attribute] = {}
         self._names: dict[tuple[Scope | None, str], Term] = {}
+        self._receivers: dict[Scope, Receiver] = {}
         self._members: dict[tuple[Scope, str], Term] = {}
+        self._stand_ins: dict[Parameter, Instance | None] = {}
         self._resolving: set[tuple[Scope, str]] = set()
         for scope in (syntax.module, *syntax.functions, *syntax.classes):
             for name, bindings in scope.bindings.items():
@@ -141,25 +143,43 @@ class Interpreter:
         for index, parameter in enumerate(all_parameters(parameters)):
             name = parameter.name.value
             if index == 0 and owner is not None and not is_static(scope):
-                env[name] = Receiver(owner)
+                env[name] = self.receiver(owner)
             elif parameter is parameters.star_arg or parameter is parameters.star_kwarg:
                 env[name] = Unknown(parameter, name)
             else:
                 default = None
                 if parameter.default is not None:
                     default = evaluate(self, outer or Frame(self.syntax.module), parameter.default)
-                env[name] = Parameter(scope, name, parameter, self._annotation(parameter, scope), default)
+                annotation, kind = self._annotation(parameter, scope)
+                env[name] = Parameter(scope, name, parameter, annotation, default, kind)
 
-    def _annotation(self, parameter: cst.Param, scope: Scope) -> str | None:
+    def _annotation(self, parameter: cst.Param, scope: Scope) -> tuple[str | None, Scope | None]:
+        """Return the type of a parameter: the dotted name of one from outside, or a class of the file."""
         if parameter.annotation is None:
-            return None
+            return None, None
         dotted = dotted_name(parameter.annotation.annotation)
         if not dotted:
-            return None
+            return None, None
         held = self.outer_name(dotted.split(".")[0], Frame(scope.parent or scope), parameter)
+        if isinstance(held, ClassObject) and "." not in dotted:
+            return None, held.scope
         if not isinstance(held, Reference):
-            return None
-        return canonical(".".join([held.dotted, *dotted.split(".")[1:]]))
+            return None, None
+        return canonical(".".join([held.dotted, *dotted.split(".")[1:]])), None
+
+    def stand_in(self, parameter: Parameter) -> Instance | None:
+        """Return the module that a parameter holds by its annotation or default; its arguments are unknown."""
+        if parameter in self._stand_ins:
+            return self._stand_ins[parameter]
+        made: Instance | None = None
+        if parameter.kind is not None and self.is_module_class(parameter.kind):
+            made = Instance(parameter.kind.name, parameter.kind, (), {}, parameter.node, open_arguments=True)
+        elif isinstance(parameter.default, Instance):
+            made = parameter.default
+        elif parameter.annotation is not None and operation(parameter.annotation) is not None:
+            made = Instance(parameter.annotation, None, (), {}, parameter.node, open_arguments=True)
+        self._stand_ins[parameter] = made
+        return made
 
     # ---- names
 
@@ -350,7 +370,7 @@ class Interpreter:
             return self.bind_method(function, base)
         held = self._attribute_held(scope, name)
         if held is None:
-            return self.attribute_of(self._receiver(scope), name, None)
+            return self.attribute_of(self.receiver(scope), name, None)
         if isinstance(base, Instance):
             init = self.method_of(scope, "__init__")
             if init is not None:
@@ -360,8 +380,9 @@ class Interpreter:
                 return Substitution(self, self._given(init, given, True), init).rebuild(held)
         return held
 
-    def _receiver(self, scope: Scope) -> Term:
-        return self._names.setdefault((scope, "self"), Receiver(scope))
+    def receiver(self, scope: Scope) -> Receiver:
+        """Return `self` of a class; one object for one class."""
+        return self._receivers.setdefault(scope, Receiver(scope))
 
     def _attribute_held(self, scope: Scope, name: str) -> Term | None:
         key = (scope, name)

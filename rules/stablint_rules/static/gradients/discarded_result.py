@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import ProposedFix, Replace, Report, StaticRule
+from stablint.static import facts
+from stablint.static.torch_api.groups import CREATIONS
+from stablint.static.torch_api.purity import is_pure
+from stablint.static.torch_api.signatures import signature
+
+if TYPE_CHECKING:
+    from stablint.static.facts.sites import Site
+    from stablint.static.facts.terms import Operation, Term
+    from stablint.static.source import SourceFile
 
 
 class DiscardedResult(StaticRule):
@@ -545,3 +557,112 @@ def warm_up(a, b):
     assert torch.relu(product).min() >= 0
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report each statement that computes a tensor and throws it away."""
+        for site, operation in source.ask(facts.operations).statements():
+            if _is_useless(source, operation) and not _is_wanted(source, site):
+                yield Report(
+                    site.statement or site.node,
+                    f"`{_callee(source, site)}` returns a new tensor, which is thrown away",
+                    fix=_fix(source, site, operation),
+                )
+
+
+def _is_useless(source: SourceFile, operation: Operation) -> bool:
+    """Whether a call does nothing but return: it is pure, not in place, and what it works on is a tensor."""
+    if operation.module is not None or not is_pure(operation.dotted):
+        return False
+    if "out" in operation.keywords or operation.open_arguments or _is_in_place(operation):
+        return False
+    if not operation.dotted.startswith("torch.Tensor."):
+        return True
+    return bool(operation.operands) and _is_tensor(operation.operands[0])
+
+
+def _is_in_place(operation: Operation) -> bool:
+    flag = operation.keywords.get("inplace")
+    if flag is None:
+        known = signature(operation.dotted)
+        names = [parameter.name for parameter in known.parameters] if known is not None else []
+        place = names.index("inplace") - len(operation.operands) if "inplace" in names else -1
+        flag = operation.positional[place] if 0 <= place < len(operation.positional) else None
+    return flag is not None and not (isinstance(flag, facts.terms.Constant) and flag.value is False)
+
+
+def _is_tensor(term: Term) -> bool:
+    """Whether a receiver is certainly a tensor: `batch.to(device)` moves a BatchEncoding in place."""
+    match term:
+        case facts.terms.Operation(dotted=dotted, name=name, operands=operands):
+            if name in ("deepcopy", "partial", "append") or dotted.startswith("builtins."):
+                return False
+            if name == "data":
+                return bool(operands) and _is_parameter(operands[0])
+            if dotted.startswith("torch.Tensor."):
+                # A method that torch has and nothing is known of the receiver: `df.clip(0).round(2)`.
+                return bool(operands) and _is_tensor(operands[0])
+            return dotted.startswith("torch.") or any(_is_tensor(operand) for operand in operands)
+        case facts.terms.Either(options=parts):
+            return all(_is_tensor(part) for part in parts)
+        case _:
+            return False
+
+
+def _is_parameter(term: Term) -> bool:
+    """Whether `term.data` is that of a tensor: of a gradient, a parameter of a module, or something computed."""
+    match term:
+        case facts.terms.Attribute(name="grad"):
+            return True
+        case facts.terms.Item(base=facts.terms.Call(callee=facts.terms.Attribute(name=name))):
+            return name in ("parameters", "named_parameters")
+        case _:
+            return _is_tensor(term)
+
+
+_TIMED = {"perf_counter", "synchronize", "profile", "Timer", "timeit", "time", "monotonic", "Event", "benchmark"}
+_SHEET = 3
+"""A file with this many bare expressions at its top is a sheet of exercises."""
+
+
+def _is_wanted(source: SourceFile, site: Site) -> bool:
+    """Whether the call is made for something else than its result: its error, its time, its display."""
+    shape = source.ask(facts.syntax)
+    blocks = list(site.block.outward()) if site.block is not None else []
+    if any(block.kind == "try" for block in blocks):
+        return True
+    for block in blocks:
+        if block.kind == "with" and any(name in source.code(block.node).split(":")[0] for name in ("aises", "profil")):
+            return True
+    if shape.identifiers & _TIMED and site.scope.function.kind == "function" and _is_timed(source, site):
+        return True
+    if site.scope.function.kind == "module":
+        shown = facts.statements.bare_expressions(shape)
+        return source.kind == "notebook" or shown >= _SHEET
+    return _is_fresh(site)
+
+
+def _is_timed(source: SourceFile, site: Site) -> bool:
+    return bool(facts.statements.names_in(source.code(site.scope.function.node)) & _TIMED)
+
+
+def _is_fresh(site: Site) -> bool:
+    """Whether the receiver is made on the spot: `torch.zeros(1).cuda()` starts the device."""
+    operation = site.term
+    if isinstance(operation, facts.terms.Operation) and operation.operands:
+        inner = operation.operands[0]
+        return isinstance(inner, facts.terms.Operation) and inner.name in CREATIONS and any(
+            facts.statements.contains(site.node, node) for node in (inner.node,)
+        )
+    return False
+
+
+def _callee(source: SourceFile, site: Site) -> str:
+    return source.code(site.node.func) if hasattr(site.node, "func") else source.code(site.node)
+
+
+def _fix(source: SourceFile, site: Site, operation: Operation) -> ProposedFix | None:
+    name = facts.statements.worked_on(site.node)
+    if name is None:
+        return None
+    text = f"{name} = {source.code(site.node)}"
+    return ProposedFix(f"Keep the result: `{name} = ...`", Applicability.UNSAFE, (Replace(site.node, text),))
