@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -79,6 +80,18 @@ def is_alone(operation: Operation, arguments: int = 0) -> bool:
     if operation.open_arguments or operation.dotted.endswith("_"):
         return False
     return len(operation.positional) + len(operation.keywords) <= arguments
+
+
+def renamed(call: cst.CSTNode, names: Mapping[str, str]) -> cst.Call | None:
+    """Return a call of `a.name(...)` or `a.name(...)(...)` with the name exchanged; None for any other."""
+    if not isinstance(call, cst.Call):
+        return None
+    callee = call.func
+    if isinstance(callee, cst.Attribute) and callee.attr.value in names:
+        attr = callee.attr.with_changes(value=names[callee.attr.value])
+        return call.with_changes(func=callee.with_changes(attr=attr))
+    made = renamed(callee, names)
+    return call.with_changes(func=made) if made is not None else None
 
 
 def loses_comment(source: SourceFile, whole: cst.CSTNode, kept: cst.CSTNode) -> bool:

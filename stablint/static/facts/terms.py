@@ -26,13 +26,17 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parameter:
-    """An argument of a function, seen from inside; `annotation` is its resolved type where it has one."""
+    """An argument of a function, seen from inside.
+
+    Where it is annotated, `annotation` is the dotted name of a type from outside, `kind` a class of the file.
+    """
 
     function: Scope = field(repr=False)
     name: str
     node: cst.CSTNode = field(repr=False)
     annotation: str | None = None
     default: Term | None = None
+    kind: Scope | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -268,7 +272,17 @@ def _same_all(left: tuple[Term, ...], right: tuple[Term, ...], depth: int) -> bo
     return len(left) == len(right) and all(same(a, b, depth - 1) for a, b in zip(left, right, strict=True))
 
 
-_RANDOM = {"dropout", "rand", "randn", "randint", "bernoulli", "normal", "multinomial", "rand_like", "randn_like"}
+_RANDOM = {
+    "dropout",
+    "rand",
+    "randn",
+    "randint",
+    "bernoulli",
+    "normal",
+    "multinomial",
+    "rand_like",
+    "randn_like",
+}
 
 
 def parts(term: Term) -> Iterator[Term]:
@@ -321,6 +335,10 @@ def within(term: Term, limit: int = 2000) -> Iterator[Term]:
 
 def number(term: Term | None) -> float | int | None:
     """Return the number that a constant states (booleans are none)."""
-    if isinstance(term, Constant) and isinstance(term.value, int | float) and not isinstance(term.value, bool):
+    if (
+        isinstance(term, Constant)
+        and isinstance(term.value, int | float)
+        and not isinstance(term.value, bool)
+    ):
         return term.value
     return None

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import Mark, ProposedFix, Replace, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.terms import Operation
+    from stablint.static.source import SourceFile
 
 
 class NllLossNeedsLogProbs(StaticRule):
@@ -392,3 +400,39 @@ def loss(x, y):
     return F.nll_loss(Net(log_probs=True)(x), y)
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report negative log-likelihoods of what has seen no logarithm."""
+        for site, loss in source.ask(facts.operations).named("nll_loss"):
+            if not loss.operands:
+                continue
+            made = facts.outputs.output(loss.operands[0], "softmax", "raw")
+            if made is None:
+                continue
+            is_raw = facts.outputs.KINDS[made.name] == "raw"
+            fix = _fix(source, loss, made)
+            yield Report(
+                site.node,
+                _message(made, is_raw),
+                severity=Severity.WARNING if is_raw else None,
+                confidence=Confidence.MEDIUM if is_raw else None,
+                related=() if fix else (Mark(made.node, f"the {made.name}"),),
+                fix=fix,
+            )
+
+
+def _message(made: Operation, is_raw: bool) -> str:
+    if is_raw:
+        return f"nll_loss of the raw output of {made.name} has no lower bound: it needs log-probabilities"
+    return f"nll_loss of {made.name} is -p, a number between -1 and 0: it needs log-probabilities"
+
+
+def _fix(source: SourceFile, loss: Operation, made: Operation) -> ProposedFix | None:
+    """Make log_softmax of the softmax that is written inside the call of the loss."""
+    if facts.outputs.written_inside(source, loss, made) is None:
+        return None
+    renamed = facts.spelling.renamed(made.node, {"softmax": "log_softmax", "Softmax": "LogSoftmax"})
+    if renamed is None:
+        return None
+    change = Replace(made.node, source.code(renamed))
+    return ProposedFix("use log_softmax", Applicability.UNSAFE, (change,))

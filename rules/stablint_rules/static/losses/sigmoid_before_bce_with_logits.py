@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import Mark, ProposedFix, Replace, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.terms import Operation
+    from stablint.static.source import SourceFile
 
 
 class SigmoidBeforeBceWithLogits(StaticRule):
@@ -357,3 +365,27 @@ def loss(model, x, y):
     return unknown + own
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report binary cross-entropies with logits of a sigmoid or softmax."""
+        for site, loss in source.ask(facts.operations).named("binary_cross_entropy_with_logits"):
+            made = facts.outputs.output(loss.operands[0], "sigmoid", "softmax") if loss.operands else None
+            if made is None:
+                continue
+            fix = _fix(source, loss, made)
+            yield Report(
+                site.node,
+                f"{made.name} before binary_cross_entropy_with_logits, which takes the sigmoid itself: "
+                "no loss below 0.693 for a negative target, none below 0.313 for a positive",
+                related=() if fix else (Mark(made.node, f"the {made.name}"),),
+                fix=fix,
+            )
+
+
+def _fix(source: SourceFile, loss: Operation, made: Operation) -> ProposedFix | None:
+    """Leave the activation out where it is written inside the call of the loss."""
+    operand = facts.outputs.written_inside(source, loss, made)
+    if operand is None:
+        return None
+    change = Replace(made.node, facts.spelling.bare(source, operand))
+    return ProposedFix(f"drop {made.name}", Applicability.UNSAFE, (change,))

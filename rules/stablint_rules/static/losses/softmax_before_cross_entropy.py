@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import Mark, ProposedFix, Replace, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.terms import Operation
+    from stablint.static.source import SourceFile
 
 
 class SoftmaxBeforeCrossEntropy(StaticRule):
@@ -663,3 +672,49 @@ def loss(x, y):
     return nn.CrossEntropyLoss()(Net()(x), y)
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report cross-entropies of something that has been through a softmax or sigmoid."""
+        for site, loss in source.ask(facts.operations).named("cross_entropy"):
+            if not loss.operands:
+                continue
+            made = facts.outputs.output(loss.operands[0], "sigmoid", "softmax", "log-softmax")
+            if made is None:
+                continue
+            is_redundant = made.name == "log_softmax"
+            fix = _fix(source, loss, made)
+            yield Report(
+                site.node,
+                _message(made, is_redundant),
+                severity=Severity.NOTE if is_redundant else None,
+                related=() if fix else (Mark(made.node, f"the {made.name}"),),
+                fix=fix,
+            )
+
+
+def _message(made: Operation, is_redundant: bool) -> str:
+    if is_redundant:
+        return "log_softmax before cross_entropy is redundant: cross_entropy takes it itself"
+    classes = _classes(made) or 10
+    floor = math.log(math.e + classes - 1) - 1
+    what = f"{made.name} before cross_entropy, which takes the softmax itself"
+    return f"{what}: with {classes} classes a perfect prediction still costs {floor:.2f}"
+
+
+def _classes(made: Operation) -> int | None:
+    """Return how many outputs the layer before the activation has."""
+    layer = facts.provenance.made_by(made.operands[0], "linear") if made.operands else None
+    if layer is None or layer.module is None:
+        return None
+    given = layer.module.keywords.get("out_features") or next(iter(layer.module.positional[1:2]), None)
+    count = facts.terms.number(given)
+    return count if isinstance(count, int) and count > 1 else None
+
+
+def _fix(source: SourceFile, loss: Operation, made: Operation) -> ProposedFix | None:
+    """Leave the activation out where it is written inside the call of the loss."""
+    operand = facts.outputs.written_inside(source, loss, made)
+    if operand is None:
+        return None
+    change = Replace(made.node, facts.spelling.bare(source, operand))
+    return ProposedFix(f"drop {made.name}", Applicability.UNSAFE, (change,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stablint.finding import Applicability, Confidence, Severity
 from stablint.rule import Mark, ProposedFix, Replace, Report, StaticRule
@@ -615,23 +615,11 @@ def _fix(source: SourceFile, found: Logarithm, softmax: Operation) -> ProposedFi
         return None
     made = softmax.module if softmax.module is not None else softmax
     given = made.keywords.get("dim") or (made.positional[0] if made.positional else None)
-    renamed = _renamed(softmax.node)
+    renamed = spelling.renamed(softmax.node, _RENAMED)
     if renamed is None or given is None or spelling.loses_comment(source, found.operation.node, softmax.node):
         return None
     change = Replace(found.operation.node, source.code(renamed))
     return ProposedFix("use log_softmax", Applicability.SAFE, (change,))
 
 
-def _renamed(call: Any) -> Any:
-    """Return the call with `log_softmax` for `softmax`, `LogSoftmax(...)(x)` for `Softmax(...)(x)`."""
-    callee = call.func
-    made = getattr(callee, "func", None)
-    if getattr(getattr(callee, "attr", None), "value", "") == "softmax":
-        return _with_name(call, callee, "log_softmax")
-    if getattr(getattr(made, "attr", None), "value", "") == "Softmax":
-        return call.with_changes(func=_with_name(callee, made, "LogSoftmax"))
-    return None
-
-
-def _with_name(call: Any, callee: Any, name: str) -> Any:
-    return call.with_changes(func=callee.with_changes(attr=callee.attr.with_changes(value=name)))
+_RENAMED = {"softmax": "log_softmax", "Softmax": "LogSoftmax"}
