@@ -29,7 +29,8 @@ class Cli(click.RichGroup):
             return super().resolve_command(ctx, args)
         if os.path.lexists(word):
             raise UsageError(f'"{word}" is a path, not a command; to check it: stablint check {word}')
-        raise UsageError(f'no command is called "{word}"{did_you_mean(word, self.commands)}')
+        guess = did_you_mean(word, self.commands) or "; to check a path: stablint check PATH"
+        raise UsageError(f'no command is called "{word}"{guess}')
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand; a reader of our output that has seen enough is no failure of ours."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import rich_click as click
+from rich_click.rich_click import OPTION_GROUPS
 
 from stablint.cli.options import PANELS
 from stablint.cli.request import Request
 
 PATHS = click.Argument(["paths"], nargs=-1, metavar="[PATHS]...")
+OPTION_GROUPS["stablint check"] = [
+    {"name": title, "options": [option.opts[-1] for option in panel]} for title, panel in PANELS.items()
+]
 
 
 @click.command(params=[PATHS, *(option for panel in PANELS.values() for option in panel)])

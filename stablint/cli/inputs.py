@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stablint.fixes.passages import passages
 from stablint.static.positions import LineMap
-from stablint.static.source import SourceFile
 from stablint.static.workers.reading import read_file
 
 
@@ -19,7 +17,7 @@ class Inputs:
     _texts: dict[str, Mapping[int | None, LineMap]] = field(default_factory=dict)
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of a file; raise Refused for one that cannot be read."""
+        """Return the bytes of a file; raise RefusedError for one that cannot be read."""
         return read_file(path) if self.stdin is None else self.stdin
 
     def lines(self, path: str, cell: int | None) -> Sequence[str] | None:
@@ -30,6 +28,10 @@ class Inputs:
         return None if text is None else [text.line(number + 1) for number in range(len(text.starts))]
 
     def _read_texts(self, path: str) -> Mapping[int | None, LineMap]:
+        # Late, here and elsewhere in this package: they import libcst, and nobody waits for that without need.
+        from stablint.fixes.passages import passages
+        from stablint.static.source import SourceFile
+
         try:
             return passages(SourceFile(path, self.read(path)))
         except Exception:  # the finding says why there is nothing to show: it is no text, or gone

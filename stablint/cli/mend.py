@@ -12,7 +12,7 @@ from stablint.finding import Applicability, Finding
 from stablint.fixes import ChangedError, Fixed, fix_source, unified_diff, write_atomically
 from stablint.static.plan import rules_for
 from stablint.static.source import SourceFile
-from stablint.static.workers.reading import Refused
+from stablint.static.workers.reading import RefusedError
 
 
 def mend(
@@ -50,7 +50,7 @@ def _fixed(path: str, job: Job, request: Request, inputs: Inputs, outcome: Outco
             write_atomically(path, old, fixed.data)
     except ChangedError:
         outcome.refused.append((path, "it was changed by somebody else while it was checked"))
-    except (OSError, Refused) as error:
+    except (OSError, RefusedError) as error:
         outcome.refused.append((path, f"it cannot be written: {error}"))
     else:
         return fixed

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from stablint.cli.outcome import Outcome
 from stablint.cli.request import Request
-from stablint.cli.terminal import wants_color
+from stablint.cli.terminal import complain, wants_color
 from stablint.errors import UsageError
 from stablint.finding import Finding
 from stablint.page import page
 from stablint.reporters import render
+from stablint.reporters.footer import counted
 from stablint.reporters.report import RunReport
 from stablint.reporters.safe_text import safe_text
 from stablint.rule import Rule
@@ -29,14 +30,23 @@ def write_outcome(
     outcome: Outcome, request: Request, format: str, lines: Lines, rules: Sequence[type[Rule]]
 ) -> None:
     """Write diffs, statistics or the report, and then the timings."""
-    if request.diff:
+    if request.diff or request.fix_only:
         _write("".join(outcome.diffs), request)
+        _complain(outcome)
     elif request.statistics:
         _write(_statistics(outcome.findings, format), request)
-    elif not request.fix_only and (outcome.findings or not request.quiet or format not in TEXT):
+    elif outcome.findings or not request.quiet or format not in TEXT:
         _write(render(format, _report(outcome, request, lines, rules)), request)
     if request.timings:
         sys.stderr.write("".join(f"{line}\n" for line in _timings(outcome.seconds)))
+
+
+def _complain(outcome: Outcome) -> None:
+    """Say what would go unsaid without a report."""
+    for finding in outcome.findings:
+        complain("error", f"{finding.location.path}: {finding.message}")
+    for path, reason in outcome.refused:
+        complain("warning", f"{path} is left as it was: {reason}")
 
 
 def _report(outcome: Outcome, request: Request, lines: Lines, rules: Sequence[type[Rule]]) -> RunReport:
@@ -81,5 +91,5 @@ def _statistics(findings: Sequence[Finding], format: str) -> str:
 
 def _timings(seconds: dict[str, float]) -> Iterator[str]:
     slowest = sorted(seconds.items(), key=lambda item: -item[1])[:SLOWEST]
-    yield f"{sum(seconds.values()):8.3f} s in {len(seconds)} files, the slowest:"
+    yield f"{sum(seconds.values()):8.3f} s in {counted(len(seconds), 'file')}, the slowest:"
     yield from (f"{each:8.3f} s  {safe_text(path)}" for path, each in slowest)

@@ -7,7 +7,6 @@ import sys
 
 from stablint.cli.inputs import Inputs
 from stablint.cli.job import Job, all_rules, jobs_for, plan_for
-from stablint.cli.mend import mend
 from stablint.cli.outcome import Outcome, check_jobs, wanted
 from stablint.cli.output import write_outcome
 from stablint.cli.request import Request, sources_of
@@ -16,7 +15,8 @@ from stablint.cli.status import Status, status_of
 from stablint.cli.terminal import complain
 from stablint.diagnostics import NEVER_IGNORED
 from stablint.errors import UsageError
-from stablint.settings.configuration import Configuration, Sources, configuration_for
+from stablint.reporters.footer import counted
+from stablint.settings.configuration import Sources, configuration_for
 from stablint.settings.settings import Settings
 from stablint.static.discover import Discovered, discover
 
@@ -27,8 +27,10 @@ def run_check(request: Request) -> Status:
         raise UsageError("- is standard input, which is not checked together with files")
     sources = sources_of(request)
     main = configuration_for(sources, _folder(request.named[0]))
+    plan = plan_for(main, (), all_rules(), prefilter=request.prefilter)  # a mistake is one without files too
     if request.show_settings:
-        return _show_settings(main)
+        sys.stdout.writelines(f"{line}\n" for line in shown_settings(main, plan, all_rules()))
+        return Status.CLEAN
     found = _find(request, sources)
     if request.show_files:
         sys.stdout.writelines(f"{path}\n" for path in found.files)
@@ -46,13 +48,6 @@ def _folder(path: str) -> str:
     return path if os.path.isdir(path) else os.path.dirname(path) or "."
 
 
-def _show_settings(configuration: Configuration) -> Status:
-    rules = all_rules()
-    plan = plan_for(configuration, (), rules, prefilter=True)
-    sys.stdout.writelines(f"{line}\n" for line in shown_settings(configuration, plan, rules))
-    return Status.CLEAN
-
-
 def _find(request: Request, sources: Sources) -> Discovered:
     found = discover(
         request.named,
@@ -61,7 +56,7 @@ def _find(request: Request, sources: Sources) -> Discovered:
         given=request.from_stdin,
     )
     for path in found.missing:
-        complain("error", f"there is no {path}")
+        complain("error", f"no such file or folder: {path}")
     for warning in found.warnings if not request.quiet else ():
         complain("warning", warning)
     return found
@@ -70,7 +65,7 @@ def _find(request: Request, sources: Sources) -> Discovered:
 def _tell_configurations(jobs: list[Job], request: Request) -> None:
     for job in jobs if request.verbose else ():
         origins = ", ".join(layer.origin for layer in job.configuration.layers)
-        complain("note", f"{len(job.files)} files with the settings of: {origins}")
+        complain("note", f"{counted(len(job.files), 'file')} with the settings of: {origins}")
 
 
 def _outcome(jobs: list[Job], request: Request, inputs: Inputs) -> Outcome:
@@ -80,6 +75,8 @@ def _outcome(jobs: list[Job], request: Request, inputs: Inputs) -> Outcome:
         outcome.seconds[result.path] = result.seconds
         findings = wanted(result.findings, result.path, job)
         if request.mends:
+            from stablint.cli.mend import mend  # late: it imports libcst
+
             mend(result.path, findings, job, request, inputs, outcome)
         else:
             outcome.findings += findings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TextIO
@@ -17,7 +18,7 @@ def complain(kind: str, message: str) -> None:
 def never_fail_to_print() -> None:
     """Let characters that the terminal's encoding lacks be written out instead of ending the run."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 

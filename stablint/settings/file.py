@@ -27,7 +27,7 @@ def layers_of(path: str, extending: tuple[str, ...] = ()) -> list[Layer]:
     """Return the layers of a configuration file, weakest first: those it extends, then its own."""
     path = os.path.abspath(path)
     if path in extending:
-        raise UsageError(f"{extending[-1]}: extend: {path} extends this very file")
+        raise UsageError(f"{os.path.relpath(extending[-1])}: extend: the files extend each other in a circle")
     own = _layer_of(path)
     base = own.values.get("extend")
     return [*(layers_of(base, (*extending, path)) if base else ()), own]
@@ -56,21 +56,22 @@ def _mentions_us(path: str) -> bool:
 
 
 def _read(path: str) -> dict[str, Any]:
+    origin = os.path.relpath(path)
     try:
         if not os.path.isfile(path):
-            raise UsageError(f"{path}: no such configuration file")
+            raise UsageError(f"{origin}: no such configuration file")
         with open(path, "rb") as file:
             return tomllib.load(file)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UsageError(f"{origin}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from None
+        raise UsageError(f"{origin}: not valid TOML: {error}") from None
     except RecursionError:
-        raise UsageError(f"{path}: not valid TOML: nested too deeply") from None
+        raise UsageError(f"{origin}: not valid TOML: nested too deeply") from None
 
 
 def _table(parent: dict[str, Any], name: str, path: str) -> dict[str, Any]:
     table = parent.get(name, {})
     if not isinstance(table, dict):
-        raise UsageError(f"{path}: {name} is not a table")
+        raise UsageError(f"{os.path.relpath(path)}: {name} is not a table")
     return table

@@ -51,5 +51,7 @@ def _checked(rule: type[Rule], table: dict[str, Any], place: str) -> dict[str, A
         msgspec.convert(checked.get("severity", Severity.ERROR), Severity)
         filled(rule, checked)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{place}: {str(error).replace('`', '').replace('$.', '')}") from None
+        raise UsageError(
+            f"{place}: {str(error).replace('`', '').replace('$.', '').replace('_', '-')}"
+        ) from None
     return checked
