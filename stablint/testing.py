@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from textwrap import dedent
 
+from stablint.diagnostics import DIAGNOSTICS
 from stablint.finding import Finding
 from stablint.rule import Rule, StaticRule
 from stablint.static.edits import apply_fixes
@@ -36,7 +37,9 @@ class Case:
         flagged = sorted({finding.location.start.line for finding in findings})
         marked = self.marked()
         if flagged != marked:
-            raise AssertionError(f"{self}: lines {marked} are marked, {flagged} flagged\n{self.shown(findings)}")
+            raise AssertionError(
+                f"{self}: lines {marked} are marked, {flagged} flagged\n{self.shown(findings)}"
+            )
         if self.kind == "bad":
             self._verify_fixes(source, findings)
             if issubclass(self.rule, StaticRule) and not may_concern_torch(source.data):
@@ -47,7 +50,9 @@ class Case:
         fixes = [finding.fix for finding in findings if finding.fix is not None]
         if expected is None:
             if fixes:
-                raise AssertionError(f"{self}: a fix is offered ({fixes[0].message}), but `fixed` promises none")
+                raise AssertionError(
+                    f"{self}: a fix is offered ({fixes[0].message}), but `fixed` promises none"
+                )
             return
         if not fixes:
             raise AssertionError(f"{self}: no fix is offered, but `fixed` promises one")
@@ -68,7 +73,7 @@ class Case:
     def findings(self, source: SourceFile) -> list[Finding]:
         """Return what the rule, and nothing else, says of the case."""
         rules = [self.rule()] if issubclass(self.rule, StaticRule) else []
-        findings = examine(source, rules)
+        findings = examine(source, rules, known={} if self.rule in DIAGNOSTICS else None)
         if any(finding.code != self.rule.code for finding in findings):
             raise AssertionError(f"{self}: something else was found\n{self.shown(findings)}")
         return findings

@@ -1,8 +1,8 @@
 """Places in generated code -> places in the text that it was parsed from.
 
-libcst does not always give back the white space that it read (`except OSError :`, a form feed at the start of a
-line, a lone CR at the end).  Everything else it does give back, so the n-th visible character of the one is the n-th
-of the other.
+libcst does not always give back the white space that it read (`except OSError :`, a form feed at the start of
+a line, a lone CR at the end).  Everything else it does give back, so the n-th visible character of the one is
+the n-th of the other.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _visible(text: str) -> _Visible:
 def _moved(span: Span, there: _Visible, here: _Visible) -> Span:
     def begin(offset: int) -> int:
         index = bisect_left(there.offsets, offset)
-        return here.offsets[index] if index < len(here.offsets) else here.offsets[-1] + 1 if here.offsets else 0
+        return here.offsets[index] if index < len(here.offsets) else end(offset)
 
     def end(offset: int) -> int:
         index = bisect_left(there.offsets, offset)

@@ -1,7 +1,7 @@
 """A thread with a large stack, in which everything that recurses over a tree runs.
 
-libcst dies of nested brackets on an ordinary stack, and Python's own recursion limit is far below the depth of
-trees that people write (a sum of 500 terms is 500 deep).
+libcst dies of nested brackets on an ordinary stack, and Python's own recursion limit is far below the depth
+of trees that people write (a sum of 500 terms is 500 deep).
 """
 
 from __future__ import annotations

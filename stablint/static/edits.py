@@ -1,7 +1,7 @@
 """Proposed fixes, which speak of nodes -> edits of ranges of the text.
 
-The tree is never written back: libcst does not always give back what it read.  What cannot be edited for sure is
-refused, and the finding has no fix then.
+The tree is never written back: libcst does not always give back what it read.  What cannot be edited for sure
+is refused, and the finding has no fix then.
 """
 
 from __future__ import annotations
@@ -53,19 +53,20 @@ def resolve_fix(source: SourceFile, fix: ProposedFix) -> Fix | None:
         return None
     edits: list[Edit] = []
     for splice in splices:
-        location = source.location(splice.start, splice.end)
-        if location is None or not source.unmasked(splice.start, splice.end):
+        if not source.editable(splice.start, splice.end):
             return None
-        edits.append(Edit(location, splice.text))
+        edits.append(Edit(source.location(splice.start, splice.end), splice.text))
     return Fix(fix.message, fix.applicability, tuple(edits)) if edits else None
 
 
 def apply_fixes(source: SourceFile, fixes: Sequence[Fix]) -> str:
-    """Return the text with those of the fixes applied that do not overlap an earlier one; not for notebooks."""
+    """Return a Python file's text with those of the fixes applied that do not overlap an earlier one."""
     chosen: list[_Splice] = []
     for fix in fixes:
         more = [
-            _Splice(source.lines.offset(edit.location.start), source.lines.offset(edit.location.end), edit.text)
+            _Splice(
+                source.lines.offset(edit.location.start), source.lines.offset(edit.location.end), edit.text
+            )
             for edit in fix.edits
         ]
         try:
@@ -104,7 +105,9 @@ class _Resolver:
         seat = self.source.ask(seats).get(id(node))
         if isinstance(change, Replace):
             start, end = self.span(node)
-            return [_Splice(start, end, self.indented(change.text, start) if seat else self.lines(change.text))]
+            return [
+                _Splice(start, end, self.indented(change.text, start) if seat else self.lines(change.text))
+            ]
         if seat is None:
             raise _RefusedError
         if isinstance(seat.block, _SMALL):
@@ -175,6 +178,10 @@ class _Resolver:
 def _is_small(text: str) -> bool:
     """Say whether a text is simple statements that may be joined to others by a semicolon."""
     try:
-        return "\n" not in text and isinstance(cst.parse_statement(text), cst.SimpleStatementLine) and "#" not in text
+        return (
+            "\n" not in text
+            and isinstance(cst.parse_statement(text), cst.SimpleStatementLine)
+            and "#" not in text
+        )
     except cst.ParserSyntaxError:
         return False

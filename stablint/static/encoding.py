@@ -22,7 +22,7 @@ class Decoded:
     bom: bytes
 
     def encode(self, text: str) -> bytes:
-        """Turn a text of the same file back into bytes; UnicodeEncodeError where its encoding lacks a character."""
+        """Turn a text of the file into bytes; UnicodeEncodeError where its encoding lacks a character."""
         return self.bom + text.encode(self.encoding)
 
 

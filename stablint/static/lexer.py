@@ -33,7 +33,7 @@ class Token(NamedTuple):
 
 
 class _Frame(NamedTuple):
-    """Something open: a bracket, an f-string (`string`), a field of it (`field`) or the field's format (`spec`)."""
+    """Something open: a bracket, an f-string (`string`), a `field` of it or the field's format (`spec`)."""
 
     what: str
     quote: str = ""
@@ -63,10 +63,9 @@ _KINDS = {kind.name.lower(): kind for kind in Kind}
 _LITERAL_STOP = re.compile(r"""\\N\{[^}"'\r\n]*\}|\\[^{}]?|\{\{|\}\}|\"\"\"|'''|["'{}\r\n]""", re.DOTALL)
 
 
-def tokens(text: str) -> Iterator[Token]:
-    """Yield the tokens of a text, white space left out."""
+def tokens(text: str, at: int = 0) -> Iterator[Token]:
+    """Yield the tokens of a text from an offset on, white space left out."""
     stack: list[_Frame] = []
-    at = 0
     while at < len(text):
         if stack and stack[-1].what in ("string", "spec"):
             start, (at, token) = at, _literal(text, at, stack)

@@ -23,8 +23,8 @@ _NOTHING: AbstractContextManager[None] = nullcontext()
 class Span:
     """Offsets of a node: own parentheses, leading comments and trailing white space are left out.
 
-    `header` is where a compound statement's header ends (behind its colon), `end` for every other node.  What is
-    not `exact` may be shown but not edited.
+    `header` is where a compound statement's header ends (behind its colon), `end` for every other node.  What
+    is not `exact` may be shown but not edited.
     """
 
     start: int
@@ -34,7 +34,7 @@ class Span:
 
 
 def spans(module: cst.Module, nodes: Iterable[cst.CSTNode]) -> tuple[str, dict[int, Span]]:
-    """Generate the module's code; return it with the spans of those of the nodes that are in it, by their id."""
+    """Return the module's code, and the spans in it of those of the nodes that it holds, by their id."""
     nodes = list(nodes)
     recorder = _Recorder(module, {id(part) for node in nodes for part in (node, _header_end(node))})
     module._codegen(recorder)

@@ -1,14 +1,15 @@
 """Places in a text: offsets, lines and columns, and the units that other programs count in.
 
 A line ends at LF, CR LF or a lone CR, as for Python, and nowhere else: a form feed or U+2028 ends none.
-Columns count code points; the two `*_column` functions say what the same place is called where bytes or UTF-16
-units are counted.
+Columns count code points; the two `*_column` functions say what the same place is called where bytes or
+UTF-16 units are counted.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from stablint.finding import Position
@@ -69,16 +70,19 @@ def utf16_column(line: str, column: int) -> int:
 
 
 def column_of_utf8(line: str, offset: int) -> int:
-    """Turn a 0-based offset in a line's UTF-8 bytes into a column; inside a character, it is the character's."""
-    head = line.encode("utf-8", "surrogatepass")[: max(offset, 0)]
-    return len(head.decode("utf-8", "ignore" if "�" not in line else "surrogatepass")) + 1
+    """Turn a 0-based offset in a line's UTF-8 bytes into a column; inside a character, it is that one's."""
+    return _column(line, offset, lambda char: len(char.encode("utf-8", "surrogatepass")))
 
 
 def column_of_utf16(line: str, offset: int) -> int:
-    """Turn a 0-based offset in UTF-16 units into a column; inside a surrogate pair, it is the character's."""
-    units = 0
-    for index, char in enumerate(line):
-        units += 2 if ord(char) > 0xFFFF else 1
-        if units > offset:
-            return index + 1
+    """Turn a 0-based offset in UTF-16 units into a column; inside a surrogate pair, it is the pair's."""
+    return _column(line, offset, lambda char: 2 if ord(char) > 0xFFFF else 1)
+
+
+def _column(line: str, offset: int, units: Callable[[str], int]) -> int:
+    passed = 0
+    for column, char in enumerate(line, start=1):
+        passed += units(char)
+        if passed > offset:
+            return column
     return len(line) + 1

@@ -1,7 +1,7 @@
 """Refusing, before it is parsed, what would kill the parser or keep it busy for minutes.
 
-Measured on libcst 1.9 with a stack of 512 MB: it dies of a few thousand brackets; 1,500 nested calls take
-21 s, a sum of 20,000 terms minutes; nested patterns of a `case` double the time with each bracket and quadruple
+Measured on libcst 1.9 with a stack of 512 MB: it dies of a few thousand brackets; 1,500 nested calls take 21
+s, a sum of 20,000 terms minutes; nested patterns of a `case` double the time with each bracket and quadruple
 it with each brace.  What passes here takes seconds at worst.
 """
 
@@ -22,8 +22,8 @@ ELIFS = 2_000
 PATTERN = 16
 """How deep brackets may be nested in a `case`, where a brace counts twice."""
 
-_LINKS = {word: 1 for word in ("and", "or", "not", "if", "else", "in", "is", "for", "async", "await")}
-_LINKS["lambda"] = 2
+_WORDS = ("and", "or", "not", "if", "else", "in", "is", "for", "async", "await")
+_LINKS = dict.fromkeys(_WORDS, 1) | {"lambda": 2}
 
 _CASE = re.compile(r"^[ \t\f]*case\b", re.MULTILINE)
 _FIELD = r"\{{(?:[^{0}{{}}\\\r\n]|\{{[^{0}{{}}\\\r\n]*\}}){{0,100}}\}}"
@@ -143,4 +143,4 @@ def _count_elif(text: str, start: int, indent: int, is_elif: bool, counts: dict[
 
 
 def _refuse(text: str, offset: int, reason: str) -> None:
-    raise not_checked(f"{reason}, which is more than a parser is sure to survive", line_map(text).position(offset))
+    raise not_checked(f"{reason}: parsers may die of that", line_map(text).position(offset))

@@ -19,8 +19,8 @@ _CLAUSES = ("handlers", "cases")
 class Seat:
     """A statement's block and neighbours.
 
-    The block of a whole statement is a module or an indented block; that of a small statement is the line or the
-    one-line body that it shares with those joined to it by semicolons.
+    The block of a whole statement is a module or an indented block; that of a small statement is the line or
+    the one-line body that it shares with those joined to it by semicolons.
     """
 
     block: cst.CSTNode

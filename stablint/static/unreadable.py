@@ -26,7 +26,7 @@ class UnreadableError(Exception):
 
 def not_checked(message: str, position: Position = _START) -> UnreadableError:
     """Say that stablint cannot check the file, though Python may well run it."""
-    return UnreadableError(FileNotChecked, message, position)
+    return UnreadableError(FileNotChecked, f"not checked: {message}", position)
 
 
 def whose_fault(source: bytes | str, otherwise: str) -> UnreadableError:
