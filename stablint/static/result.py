@@ -1,0 +1,38 @@
+"""What came of checking one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stablint.diagnostics import FileNotChecked, InternalError
+from stablint.finding import Finding, Location, Position
+from stablint.rule import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """The findings of one file, and the seconds that they took (by rule name where that was measured)."""
+
+    path: str
+    findings: tuple[Finding, ...] = ()
+    seconds: float = 0.0
+    rule_seconds: dict[str, float] = field(default_factory=dict)
+
+
+def not_checked(path: str, reason: str, seconds: float = 0.0) -> FileResult:
+    """Return the result of a file that could not be looked at: one finding that says why."""
+    return _only(FileNotChecked, path, f"not checked: {reason}", seconds)
+
+
+def failed(path: str, error: BaseException, seconds: float = 0.0) -> FileResult:
+    """Return the result of a file on which stablint itself failed."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    message = f"stablint failed: {type(error).__name__}: {first}".rstrip(": ")
+    return _only(InternalError, path, message, seconds)
+
+
+def _only(diagnostic: type[Rule], path: str, message: str, seconds: float) -> FileResult:
+    start = Position(1, 1)
+    place = Location(path, start, start)
+    finding = Finding(place, diagnostic.code, diagnostic.name(), message, diagnostic.severity)
+    return FileResult(path, (finding,), seconds)
