@@ -475,3 +475,13 @@ def written(source: SourceFile, term: Term | None, step: Event, scope: Scope) ->
     else:
         node = stepped_expression(step)
     return source.code(node) if node is not None else None
+
+
+def called_expression(source: SourceFile, event: Event) -> str | None:
+    """Return how the code writes the object of a forward or mode event: `model` of `model(x)` and `model.eval()`."""
+    if not isinstance(event.node, cst.Call):
+        return None
+    func = event.node.func
+    if event.kind is Kind.FORWARD:
+        return source.code(func)
+    return source.code(func.value) if isinstance(func, cst.Attribute) else None

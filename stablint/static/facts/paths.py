@@ -266,3 +266,35 @@ def steps_by_optimizer(path: Path) -> list[Event]:
         if not any(same_object(event.target, other.target) for other in found):
             found.append(event)
     return found
+
+
+def own_rounds(path: Path) -> list[Rounds]:
+    """Return the loops that stand in the root's own code, outer ones first."""
+    found: list[Rounds] = []
+    for step in path:
+        match step:
+            case Rounds(body=body):
+                found += [step, *own_rounds(body)]
+            case Ways(ways=ways):
+                for way in ways:
+                    found += own_rounds(way)
+            case _:
+                pass
+    return found
+
+
+def outermost(path: Path, event: Event) -> cst.CSTNode:
+    """Return the call on this path that leads to an event, or the event's own node where it stands on it."""
+    for step in path:
+        match step:
+            case Ways(ways=ways):
+                inner = [way for way in ways if event in events_in(way)]
+                if inner:
+                    return outermost(inner[0], event)
+            case Rounds(body=body) if event in events_in(body):
+                return outermost(body, event)
+            case Inlined(node=node, body=body) if event in events_in(body):
+                return node
+            case _:
+                pass
+    return event.node

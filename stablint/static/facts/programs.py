@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import libcst as cst
@@ -181,6 +181,7 @@ class _Builder:
         orelse = self.inside(node.orelse.body) if node.orelse is not None else ()
         handlers = tuple(self.inside(handler.body) for handler in node.handlers)
         final = self.inside(node.finalbody.body) if node.finalbody is not None else ()
+        body, orelse = _finally(body, final), _finally(orelse, final)
         # A handler runs after some part of the body; what training does there is the exception, not the rule.
         if handlers and any(any(isinstance(step, Event | Run) for step in handler) for handler in handlers):
             return [Branch(node, ((*body, *orelse), *handlers)), *final]
@@ -247,3 +248,21 @@ class _Builder:
 def _is_by_hand(step: Step) -> bool:
     """Whether a step does something to `p.grad`: a loop of nothing else goes over all parameters, at least one."""
     return isinstance(step, Event) and step.kind in (Kind.ZERO_GRAD, Kind.CLIP, Kind.OPAQUE) and step.target is None
+
+
+def _finally(program: Program, final: Program) -> Program:
+    """Return a program that also does what stands under `finally` when it returns early."""
+    if not final:
+        return program
+    steps: list[Step] = []
+    for step in program:
+        match step:
+            case Leave(how="return"):
+                steps += [*final, step]
+            case Branch(ways=ways):
+                steps.append(replace(step, ways=tuple(_finally(way, final) for way in ways)))
+            case Loop(body=body):
+                steps.append(replace(step, body=_finally(body, final)))
+            case _:
+                steps.append(step)
+    return tuple(steps)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from stablint.static.facts.evaluation import values
 from stablint.static.facts.scopes import Block, Syntax, syntax
 
 if TYPE_CHECKING:
@@ -112,3 +113,17 @@ def worked_on(call: cst.BaseExpression) -> str | None:
 
 
 _NAMESPACES = {"torch", "F", "functional", "nn"}
+
+
+def stands_in(source: SourceFile, node: cst.CSTNode, loop: cst.CSTNode) -> bool:
+    """Whether a call stands in the body of a loop."""
+    place = source.ask(values).interpreter.sites.get(id(node))
+    block = block_of(source, place[2]) if place is not None else None
+    return block is not None and any(one.node is loop for one in block.outward())
+
+
+def first_of(loop: cst.CSTNode) -> cst.CSTNode | None:
+    """Return the first statement of a loop's body where it stands on a line of its own."""
+    if isinstance(loop, cst.For | cst.While) and isinstance(loop.body, cst.IndentedBlock):
+        return loop.body.body[0]
+    return None

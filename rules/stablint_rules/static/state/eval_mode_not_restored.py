@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import InsertBefore, Mark, ProposedFix, Report, StaticRule
+from stablint.static import facts
+from stablint.static.torch_api.groups import MODE_DEPENDENT
+
+if TYPE_CHECKING:
+    from stablint.static.facts.events import Event
+    from stablint.static.facts.paths import Path, Root, Rounds
+    from stablint.static.facts.terms import Term
+    from stablint.static.source import SourceFile
 
 
 class EvalModeNotRestored(StaticRule):
@@ -799,3 +811,150 @@ def train(model, loader, frame, envs):
         evaluate(model)
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report each evaluation in a training loop after which the model trains on in eval mode."""
+        seen: set[object] = set()
+        for root in source.ask(facts.training_paths):
+            for rounds in reversed(facts.paths.own_rounds(root.path)):
+                for event in _unrestored(source, rounds):
+                    node = facts.paths.outermost(rounds.body, event)
+                    if node not in seen:
+                        seen.add(node)
+                        yield _report(source, root, rounds, event, node)
+
+
+@dataclass(frozen=True, slots=True)
+class _Evaluating:
+    """The model is in eval mode since `event`; `is_for_evaluation` once it is clear that it is no choice for training."""
+
+    event: Event
+    is_for_evaluation: bool
+    is_used: bool = False
+
+
+_UNKNOWN, _SET, _TRAINED, _CHOSEN = "unknown", "set to train mode", "trained", "trained in eval mode on purpose"
+
+
+def _unrestored(source: SourceFile, rounds: Rounds) -> list[Event]:
+    kinds = facts.events.Kind
+    found: list[Event] = []
+    evaluations = facts.paths.events_in(rounds.body, kinds.EVAL)
+    if not evaluations or not facts.paths.events_in(rounds.body, kinds.BACKWARD):
+        return []
+    models: list[Term] = []
+    for event in evaluations:
+        known = any(facts.events.same_object(event.target, model) for model in models)
+        if event.target is not None and not known and not _is_new_each_round(source, event.target, rounds):
+            models.append(event.target)
+    for model in models:
+        found += _left_in_eval(rounds.body, model)
+    return found
+
+
+def _left_in_eval(body: Path, model: Term) -> list[Event]:
+    kinds = facts.events.Kind
+    found: list[Event] = []
+
+    def transfer(states: frozenset[object], event: Event) -> frozenset[object]:
+        if event.kind is kinds.BACKWARD:
+            used = [state for state in states if isinstance(state, _Evaluating) and state.is_used]
+            # One loop for both phases sets the mode on one branch and trains on another test of the same name.
+            if _SET not in states:
+                found.extend(state.event for state in used)
+            return frozenset(_after_backward(state) for state in states)
+        if not facts.events.same_object(event.target, model):
+            return states
+        match event.kind:
+            case kinds.TRAIN:
+                return frozenset({_SET})
+            case kinds.EVAL:
+                return frozenset(_Evaluating(event, state is _TRAINED) for state in states)
+            case kinds.FORWARD:
+                return frozenset(_after_forward(state, event.graph) for state in states)
+            case kinds.OPAQUE:
+                return frozenset({_UNKNOWN})
+            case _:
+                return states
+
+    automaton = facts.paths.Automaton(transfer)
+    first = automaton.run(body, frozenset({_UNKNOWN}))
+    automaton.run(body, first.on | first.continues)
+    return found
+
+
+def _after_backward(state: object) -> object:
+    if isinstance(state, _Evaluating):
+        return _UNKNOWN if state.is_used else state
+    return state if state is _CHOSEN else _TRAINED
+
+
+def _after_forward(state: object, graph: bool) -> object:
+    """A forward with a graph right after `eval()` is fine-tuning in eval mode, chosen on purpose."""
+    if not isinstance(state, _Evaluating):
+        return state
+    if not graph:
+        return _Evaluating(state.event, True, state.is_used)
+    return _Evaluating(state.event, True, True) if state.is_for_evaluation else _CHOSEN
+
+
+def _is_new_each_round(source: SourceFile, model: Term, rounds: Rounds) -> bool:
+    """Whether the loop makes a new model, which is in train mode again, in every round."""
+    return any(
+        isinstance(made, facts.terms.Instance) and facts.statements.stands_in(source, made.node, rounds.node)
+        for made in facts.terms.options(model)
+    )
+
+
+def _report(source: SourceFile, root: Root, rounds: Rounds, event: Event, node: object) -> Report:
+    related = (Mark(event.node, "set to eval mode here"),) if event.node is not node else ()
+    severity = None if _has_modes(source, event.target) else Severity.NOTE
+    message = "the model stays in eval mode: the next rounds train without dropout and batch statistics"
+    if severity is Severity.NOTE:
+        message = "the model stays in eval mode, which none of its layers heeds"
+    return Report(
+        node,  # type: ignore[arg-type]
+        message,
+        severity=severity,
+        related=related,
+        fix=_fix(source, root, rounds, event),
+    )
+
+
+def _has_modes(source: SourceFile, model: Term | None) -> bool:
+    """Whether a model may have a layer that heeds its mode; only a model known to the last layer has not."""
+    interpreter = source.ask(facts.values).interpreter
+    for made in facts.terms.options(model) if model is not None else ():
+        if not isinstance(made, facts.terms.Instance) or made.scope is None:
+            return True
+        forward = interpreter.method_of(made.scope, "forward")
+        outcome = interpreter.outcome(forward) if forward is not None else None
+        if outcome is None:
+            return True
+        for part in facts.terms.within(outcome.returns):
+            if isinstance(part, facts.terms.Call | facts.terms.Unknown):
+                return True
+            if isinstance(part, facts.terms.Operation) and part.name in MODE_DEPENDENT:
+                return True
+    return False
+
+
+def _fix(source: SourceFile, root: Root, rounds: Rounds, event: Event) -> ProposedFix | None:
+    name = _name_of(source, root, rounds, event)
+    first = facts.statements.first_of(rounds.node)
+    if name is None or first is None:
+        return None
+    text = f"{name}.train()"
+    return ProposedFix(f"Go back to train mode: `{text}`", Applicability.UNSAFE, (InsertBefore(first, text),))
+
+
+def _name_of(source: SourceFile, root: Root, rounds: Rounds, event: Event) -> str | None:
+    """Return what the loop's function calls the model."""
+    kinds = facts.events.Kind
+    for other in facts.paths.events_in(rounds.body, kinds.EVAL, kinds.FORWARD):
+        if facts.events.same_object(other.target, event.target):
+            name = facts.events.called_expression(source, other)
+            of_self = name is not None and name.startswith("self.") and other.scope.owner is root.scope.owner
+            if other.scope.function is root.scope or of_self:
+                return name
+    return facts.events.spelled(event.target, root.scope)
