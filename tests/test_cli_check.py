@@ -224,9 +224,9 @@ def test_same_output_whatever_the_number_of_processes(said: Said) -> None:
 
 def test_run_s_own_codes_are_selected_like_rules(said: Said) -> None:
     write("x.py", "import torch\nx = 1  # stablint: ignore[no-such-rule]\ny = 1  # stablint: ignore\n")
-    assert said.found("x.py") == ["x.py:2 STB902", "x.py:3 STB903"]
-    assert said.found("x.py", "--ignore", "unused-suppression") == ["x.py:3 STB903"]
-    assert said.found("x.py", "--per-file-ignores", "x.py:STB90") == []
+    assert said.found("x.py", "--select", "STB90") == ["x.py:2 STB902", "x.py:3 STB903"]
+    assert said.found("x.py", "--select", "STB90", "--ignore", "unused-suppression") == ["x.py:3 STB903"]
+    assert said.found("x.py", "--select", "STB90", "--per-file-ignores", "x.py:STB90") == []
     write("broken.py", "import torch\nx = (\n")
     assert said.found("broken.py", "--select", "ACM") == ["broken.py:2 STB901"]
     assert said.found("broken.py", "--per-file-ignores", "*:ALL") == ["broken.py:2 STB901"]

@@ -28,7 +28,7 @@ class Inputs:
         return None if text is None else [text.line(number + 1) for number in range(len(text.starts))]
 
     def _read_texts(self, path: str) -> Mapping[int | None, LineMap]:
-        # Late, here and elsewhere in this package: they import libcst, and nobody waits for that without need.
+        # Late, here and elsewhere in this package: they import libcst, which nobody should wait for.
         from stablint.fixes.passages import passages
         from stablint.static.source import SourceFile
 

@@ -44,9 +44,9 @@ def _fixed(path: str, job: Job, request: Request, inputs: Inputs, outcome: Outco
         fixed = fix_source(SourceFile(path, old), rules, unsafe=request.unsafe_fixes, unfixable=off)
         if fixed.refused is not None:
             outcome.refused.append((path, fixed.refused))
-        if request.diff:
+        if fixed.data != old and request.diff:
             outcome.diffs.append(unified_diff(path, old, fixed.data))
-        elif not request.from_stdin and fixed.data != old:
+        elif fixed.data != old and not request.from_stdin:
             write_atomically(path, old, fixed.data)
     except ChangedError:
         outcome.refused.append((path, "it was changed by somebody else while it was checked"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ Progress = Callable[[int, int], None]
 @contextmanager
 def progress_bar(*, wanted: bool) -> Iterator[Progress | None]:
     """Give a function to tell how many files of how many are done; the bar is gone when all is done."""
-    if not wanted or not sys.stderr.isatty():
+    if not wanted or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield None
         return
     began = time.monotonic()

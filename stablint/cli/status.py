@@ -10,7 +10,7 @@ from stablint.finding import Finding, Severity
 
 
 class Status(IntEnum):
-    """What the exit status means; where several apply, the largest up to BUG is returned."""
+    """What the exit status means; of CLEAN to BUG, the largest that applies is returned."""
 
     CLEAN = 0
     FINDINGS = 1
