@@ -20,7 +20,7 @@ class Values:
 
     def __init__(self, interpreter: Interpreter) -> None:
         self.interpreter = interpreter
-        self._resolved: dict[Term, Term] = {}
+        self._resolution = _Resolution(interpreter)
 
     def raw(self, node: cst.CSTNode) -> Term:
         """Return what an expression holds, in terms of its function's parameters."""
@@ -32,18 +32,24 @@ class Values:
 
     def resolve(self, term: Term) -> Term:
         """Put in for every parameter what the calls of the file give to it."""
-        known = self._resolved.get(term)
-        if known is None:
-            known = self._resolved[term] = _Resolution(self.interpreter).rebuild(term)
-        return known
+        return self._resolution.rebuild(term)
+
+
+_MOST_TERMS = 100_000
+"""Beyond so many terms of one file nothing more is put in."""
 
 
 class _Resolution(Substitution):
-    """Replaces the parameters of every function, through a few levels of callers."""
+    """Replaces the parameters of every function, through a few levels of callers; each term is rebuilt once."""
 
     def __init__(self, interpreter: Interpreter, inside: tuple[Scope, ...] = ()) -> None:
         super().__init__(interpreter, {}, None)
+        self.most = _MOST_TERMS
         self.inside = inside
+        self.inner: dict[Scope, _Resolution] = {}
+
+    def unfinished(self, term: Term) -> Term:
+        return term
 
     def replacement(self, parameter: Parameter) -> Term:
         function = parameter.function
@@ -51,7 +57,7 @@ class _Resolution(Substitution):
         if not actuals or function in self.inside or len(self.inside) > 3:
             return parameter
         given = [actual.get(parameter.name, parameter) for actual in actuals]
-        inner = _Resolution(self.interpreter, (*self.inside, function))
+        inner = self.inner.setdefault(function, _Resolution(self.interpreter, (*self.inside, function)))
         # A parameter that nobody knows stays the parameter, so that it keeps its name and identity.
         found = join(*(parameter if isinstance(term, Unknown) else inner.rebuild(term) for term in given))
         return parameter if isinstance(found, Unknown) else found

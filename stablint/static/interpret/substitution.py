@@ -50,19 +50,24 @@ class Substitution:
         self.given = given
         self.function = function
         self.receiver = receiver if isinstance(receiver, Instance) else None
+        self.most = _MOST_TERMS
         self._done: dict[Term, Term] = {}
 
     def replacement(self, parameter: Parameter) -> Term:
         """Return what stands for a parameter."""
         return self.given.get(parameter.name, parameter) if parameter.function is self.function else parameter
 
+    def unfinished(self, term: Term) -> Term:
+        """Return what is known of a term that is too much to rebuild."""
+        return Unknown()
+
     def rebuild(self, term: Term) -> Term:
         """Return the term with the arguments put in."""
         known = self._done.get(term)
         if known is not None:
             return known
-        if len(self._done) > _MOST_TERMS:
-            return Unknown()
+        if len(self._done) > self.most:
+            return self.unfinished(term)
         self._done[term] = term  # a term never holds itself, but cheap to be safe
         result = self._done[term] = self._rebuilt(term)
         return result
