@@ -190,9 +190,15 @@ def test_timings_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> Non
     run(["check", "--timings", "--select", "ACM", "--output-format", "json"])
     output = capsys.readouterr()
     json.loads(output.out)
-    first, second = output.err.splitlines()
-    assert first.endswith(" s in 1 file, the slowest:")
-    assert second.endswith(" s  both.py")
+    files, first, rules, *slowest = output.err.splitlines()
+    assert files.endswith(" s in 1 file, the slowest:")
+    assert first.endswith(" s  both.py")
+    assert rules.endswith(" s in 3 rules, the slowest:")
+    assert sorted(line.split()[-1] for line in slowest) == [
+        "forgotten-breakpoint",
+        "long-file",
+        "star-import",
+    ]
 
 
 def test_warning_about_a_gitignore(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,11 +3,13 @@
 import io
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from stablint.cli.app import run
+from stablint.registry import find_rule, load_rules
 
 CODE = b"from torch import *\nbreakpoint()\n"
 
@@ -84,3 +86,21 @@ def test_too_much_code_is_a_finding(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(CODE)))
     assert run(["check", "-", "--size-limit", "10", "--select", "ACM"]) == 1
     assert "STB900" in capsys.readouterr().out
+
+
+def test_code_that_kills_parsers_is_a_finding(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killer = b"import torch\nx = " + b"(" * 3000 + b")" * 3000
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(killer)))
+    assert run(["check", "-", "--select", "ACM"]) == 1
+    assert "STB900" in capsys.readouterr().out
+
+
+def test_code_that_takes_too_long_is_a_finding(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(CODE)))
+    monkeypatch.setattr(find_rule("star-import", load_rules()), "check", lambda *_: time.sleep(1))
+    assert run(["check", "-", "--select", "ACM", "--time-limit", "0.1"]) == 1
+    assert "took longer than 0.1 s" in capsys.readouterr().out

@@ -62,7 +62,7 @@ OUTPUT = (
     option("--output-format", type=click.Choice(get_args(Format)), help="How findings are written."),
     option("-o", "--output-file", metavar="PATH", help="Write to a file instead of standard output."),
     flag("--statistics", help="Count findings by rule instead of showing them."),
-    flag("--timings", help="Show which files took longest."),
+    flag("--timings", help="Show which files and rules took longest."),
     option(
         "--color",
         type=click.Choice(["auto", "always", "never"]),

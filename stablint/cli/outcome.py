@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,10 +13,7 @@ from stablint.cli.progress import Progress, progress_bar
 from stablint.cli.request import Request
 from stablint.diagnostics import DIAGNOSTICS, NEVER_IGNORED
 from stablint.finding import Finding
-from stablint.static.check import FileResult, check_files
-from stablint.static.plan import Plan, rules_for
-from stablint.static.prefilter import may_concern_torch
-from stablint.static.result import not_checked
+from stablint.static.check import FileResult, check_files, check_text
 
 IGNORABLE = frozenset(rule.code for rule in DIAGNOSTICS) - NEVER_IGNORED
 
@@ -32,6 +29,8 @@ class Outcome:
     diffs: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     """By path."""
+    rule_seconds: Counter[str] = field(default_factory=Counter)
+    """By rule name, over all files."""
 
 
 def check_jobs(jobs: Sequence[Job], request: Request, inputs: Inputs) -> Iterator[tuple[FileResult, Job]]:
@@ -60,19 +59,3 @@ def wanted(findings: Iterable[Finding], path: str, job: Job) -> list[Finding]:
         for finding in findings
         if finding.code not in IGNORABLE or finding.code in job.codes(path)
     ]
-
-
-def check_text(path: str, data: bytes, plan: Plan) -> FileResult:
-    """Check a text that is at hand."""
-    if plan.prefilter and not may_concern_torch(data):
-        return FileResult(path)
-    if len(data) > plan.size_limit and not path.endswith(".ipynb"):
-        return not_checked(
-            path, f"it has {len(data):,} bytes, more than the size limit of {plan.size_limit:,}"
-        )
-    from stablint.static.examine import examine
-    from stablint.static.source import SourceFile
-
-    began = time.perf_counter()
-    findings = tuple(examine(SourceFile(path, data), rules_for(plan, path)))
-    return FileResult(path, findings, time.perf_counter() - began)

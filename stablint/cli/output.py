@@ -38,7 +38,7 @@ def write_outcome(
     elif outcome.findings or not request.quiet or format not in TEXT:
         _write(render(format, _report(outcome, request, lines, rules)), request)
     if request.timings:
-        sys.stderr.write("".join(f"{line}\n" for line in _timings(outcome.seconds)))
+        sys.stderr.write("".join(f"{line}\n" for line in _timings(outcome)))
 
 
 def _complain(outcome: Outcome) -> None:
@@ -89,7 +89,8 @@ def _statistics(findings: Sequence[Finding], format: str) -> str:
     return "".join(f"{count:6}  {code}  {severity:7}  {name}\n" for (code, name, severity), count in ordered)
 
 
-def _timings(seconds: dict[str, float]) -> Iterator[str]:
-    slowest = sorted(seconds.items(), key=lambda item: -item[1])[:SLOWEST]
-    yield f"{sum(seconds.values()):8.3f} s in {counted(len(seconds), 'file')}, the slowest:"
-    yield from (f"{each:8.3f} s  {safe_text(path)}" for path, each in slowest)
+def _timings(outcome: Outcome) -> Iterator[str]:
+    for seconds, noun in ((outcome.seconds, "file"), (outcome.rule_seconds, "rule")):
+        yield f"{sum(seconds.values()):8.3f} s in {counted(len(seconds), noun)}, the slowest:"
+        slowest = sorted(seconds.items(), key=lambda item: -item[1])[:SLOWEST]
+        yield from (f"{each:8.3f} s  {safe_text(name)}" for name, each in slowest)

@@ -73,6 +73,7 @@ def _outcome(jobs: list[Job], request: Request, inputs: Inputs) -> Outcome:
     # All is read before anything is written.
     for result, job in list(check_jobs(jobs, request, inputs)):
         outcome.seconds[result.path] = result.seconds
+        outcome.rule_seconds.update(result.rule_seconds)
         findings = wanted(result.findings, result.path, job)
         if request.mends:
             from stablint.cli.mend import mend  # late: it imports libcst
