@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import intervals as intervals
     from stablint.static.facts import logarithms as logarithms
     from stablint.static.facts import outputs as outputs
+    from stablint.static.facts import logs as logs
     from stablint.static.facts import paths as paths
     from stablint.static.facts import provenance as provenance
     from stablint.static.facts import spelling as spelling
@@ -48,12 +49,14 @@ if TYPE_CHECKING:
     from stablint.static.facts.accumulation import accumulations as accumulations
     from stablint.static.facts.consumers import uses as uses
     from stablint.static.facts.evaluation import values as values
+    from stablint.static.facts.logs import log_entries as log_entries
     from stablint.static.facts.paths import training_paths as training_paths
     from stablint.static.facts.scopes import syntax as syntax
     from stablint.static.facts.sites import operations as operations
 
 _HOMES = {
     "accumulations": "accumulation",
+    "log_entries": "logs",
     "training_paths": "paths",
     "values": "evaluation",
     "syntax": "scopes",

@@ -125,8 +125,11 @@ _LOOKED_THROUGH = {
 }
 
 
-def graph_of(term: Term) -> Iterator[Term]:
-    """Yield the parts of a term that belong to its graph: nothing behind what detaches."""
+def graph_of(term: Term, through_calls: bool = False) -> Iterator[Term]:
+    """Yield the parts of a term that belong to its graph: nothing behind what detaches.
+
+    What is given to a call of which nothing is known may or may not be in the graph; `through_calls` says it is.
+    """
     seen: set[Term] = set()
     stack = [term]
     while stack and len(seen) < 1000:
@@ -139,6 +142,7 @@ def graph_of(term: Term) -> Iterator[Term]:
         if isinstance(current, Call):
             if current.graph:
                 yield current
+                stack.extend(current.positional if through_calls else ())
             continue
         if isinstance(current, Operation):
             yield current

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from stablint.finding import Applicability, Confidence, Severity
-from stablint.rule import ProposedFix, Replace, Report, StaticRule
+from stablint.rule import Mark, ProposedFix, Replace, Report, StaticRule
 from stablint.static import facts
 
 if TYPE_CHECKING:
     import libcst as cst
 
     from stablint.static.facts.accumulation import Accumulation
+    from stablint.static.facts.logs import LogEntry
+    from stablint.static.facts.scopes import Scope
     from stablint.static.source import SourceFile
 
 
@@ -24,6 +26,9 @@ class LossHistoryRetained(StaticRule):
     In a loop that trains, reports `total += loss`, `losses.append(loss)`, `ema = 0.9 * ema + 0.1 * loss`
     and their like, where the value still carries its graph, the accumulator outlives the iteration, and
     nobody calls `backward()` on it.
+
+    It also notes a tensor of the loss's graph in a dict of metrics that a function returns beside the loss: it
+    lives for as long as the caller keeps the dict.
 
     ## Why it is bad
 
@@ -249,6 +254,29 @@ def train(model, loader, criterion: nn.CrossEntropyLoss, log_every=50):
             kept += [loss]  # flagged
     return torch.stack(kept).mean().item()
 """,
+        # a log that is returned with the loss: a note, for the caller decides how long it lives
+        """\
+import torch
+import torch.nn.functional as F
+
+def forward(model, sample):
+    logits = model(sample["input"])
+    loss = F.cross_entropy(logits, sample["target"])
+    logging_output = {
+        "loss": loss,  # flagged
+        "accuracy": (logits.argmax(1) == sample["target"]).float().mean(),
+        "size": len(sample["target"]),
+    }
+    return loss, logging_output
+
+def step(model, batch, flatten):
+    policy_loss = F.mse_loss(model(batch["x"]), batch["y"])
+    value_loss = F.mse_loss(model(batch["z"]), batch["v"])
+    loss = policy_loss + 0.1 * value_loss
+    stats = dict(loss=dict(policy=policy_loss.detach(), total=loss), n=len(batch))  # flagged
+    stats["value"] = value_loss.mean().cpu()
+    return loss, flatten(stats)
+""",
     ]
 
     fixed = [
@@ -412,9 +440,54 @@ def train(model, loader, criterion: nn.CrossEntropyLoss, log_every=50):
             kept += [loss.detach()]  # flagged
     return torch.stack(kept).mean().item()
 """,
+        """\
+import torch
+import torch.nn.functional as F
+
+def forward(model, sample):
+    logits = model(sample["input"])
+    loss = F.cross_entropy(logits, sample["target"])
+    logging_output = {
+        "loss": loss.detach(),
+        "accuracy": (logits.argmax(1) == sample["target"]).float().mean(),
+        "size": len(sample["target"]),
+    }
+    return loss, logging_output
+
+def step(model, batch, flatten):
+    policy_loss = F.mse_loss(model(batch["x"]), batch["y"])
+    value_loss = F.mse_loss(model(batch["z"]), batch["v"])
+    loss = policy_loss + 0.1 * value_loss
+    stats = dict(loss=dict(policy=policy_loss.detach(), total=loss.detach()), n=len(batch))
+    stats["value"] = value_loss.detach().mean().cpu()
+    return loss, flatten(stats)
+""",
     ]
 
     good = [
+        # a log of numbers, outputs that are no log, and a framework that detaches what it logs
+        """\
+import lightning as L
+import torch.nn.functional as F
+
+def forward(model, sample):
+    logits = model(sample["input"])
+    loss = F.cross_entropy(logits, sample["target"])
+    metrics = {"loss": loss.item(), "logits": logits.detach()}
+    return loss, metrics
+
+def outputs_of(model, sample):
+    logits = model(sample["input"])
+    loss = F.cross_entropy(logits, sample["target"])
+    outputs = {"loss": loss, "logits": logits}
+    return loss, outputs
+
+class Model(L.LightningModule):
+    def shared_step(self, batch):
+        loss = F.mse_loss(self.net(batch.x), batch.y)
+        logs = {"loss": loss}
+        return loss, logs
+""",
         # numbers and detached tensors
         """\
 import torch
@@ -743,7 +816,11 @@ def train(model, batches):
     ]
 
     def check(self, source: SourceFile) -> Iterator[Report]:
-        """Report each value with a graph that a training loop adds to something which outlives the round."""
+        """Report each value with a graph that outlives the round: in a sum or list, or in a returned log."""
+        yield from self._accumulated(source)
+        yield from _logged(source)
+
+    def _accumulated(self, source: SourceFile) -> Iterator[Report]:
         for kept in source.ask(facts.accumulations):
             carriers = [
                 node for node in facts.accumulation.leaves(kept.value) if _carries(source, node, kept)
@@ -754,6 +831,42 @@ def train(model, batches):
                     f"`{kept.path}` keeps the graph of every round alive",
                     fix=_fix(source, carriers),
                 )
+
+
+def _logged(source: SourceFile) -> Iterator[Report]:
+    """Report each tensor in `return loss, metrics` that still hangs on the graph of that loss.
+
+    Whether it stays alive is up to the caller, so it is a note; trl (#1531, #220) and fairseq (#1195) leaked so.
+    """
+    if not source.ask(facts.syntax).identifiers & {"loss", "losses"}:
+        return
+    dicts: dict[tuple[Scope, str], list[cst.BaseExpression]] = {}
+    for entry in source.ask(facts.log_entries):
+        if _is_kept(source, entry) and not facts.logs.is_detached_by_framework(source, entry.scope):
+            dicts.setdefault((entry.scope, entry.name), []).append(entry.value)
+    for (_, name), kept in dicts.items():
+        yield Report(
+            kept[0],
+            f"`{name}` carries the graph of the loss to whoever keeps it",
+            severity=Severity.NOTE,
+            confidence=Confidence.MEDIUM,
+            related=tuple(Mark(value, "so does this") for value in kept[1:]),
+            fix=_fix(source, [leaf for value in kept for leaf in list(facts.accumulation.leaves(value))[:1]]),
+        )
+
+
+def _is_kept(source: SourceFile, entry: LogEntry) -> bool:
+    """Whether a logged value is a part of the graph of what is returned beside it."""
+    values = source.ask(facts.values)
+    term = values.raw(entry.value)
+    if facts.gradients.carries_graph(term) is False:
+        return False
+    graph = {part for other in entry.beside for part in facts.accumulation.graph_of(values.raw(other), True)}
+    is_loss = source.code(entry.value).endswith("loss")
+    return any(
+        part in graph and (isinstance(part, facts.terms.Operation) or is_loss and isinstance(part, facts.terms.Call))
+        for part in facts.accumulation.graph_of(term)
+    )
 
 
 def _carries(source: SourceFile, node: cst.BaseExpression, kept: Accumulation) -> bool:
