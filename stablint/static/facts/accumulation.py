@@ -13,7 +13,7 @@ from stablint.static.facts.events import Kind
 from stablint.static.facts.gradients import DETACHING
 from stablint.static.facts.paths import events_in, rounds_in, training_paths
 from stablint.static.facts.scopes import Block, Scope, dotted_name, syntax
-from stablint.static.facts.terms import Call, Constant, Operation, Term, parts
+from stablint.static.facts.terms import Attribute, Call, Constant, Operation, Term, parts
 from stablint.static.torch_api.groups import LOSSES
 
 if TYPE_CHECKING:
@@ -144,9 +144,10 @@ def graph_of(term: Term, through_calls: bool = False) -> Iterator[Term]:
                 yield current
                 stack.extend(current.positional if through_calls else ())
             continue
-        if isinstance(current, Operation):
+        if isinstance(current, Operation | Attribute):
             yield current
-        stack.extend(parts(current))
+        if not isinstance(current, Attribute):  # of `opt.n_critic`, `opt` being what a call returned says nothing
+            stack.extend(parts(current))
 
 
 def is_loss(term: Term) -> bool:

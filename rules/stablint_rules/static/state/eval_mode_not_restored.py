@@ -28,6 +28,8 @@ class EvalModeNotRestored(StaticRule):
     after which the next `backward()` is reached in evaluation mode. The receiver must be the model that
     trains: EMA copies, teachers, feature extractors and frozen parts are left alone.
 
+    It also reports a module that defines a `train` of its own which does not set the mode.
+
     ## Why it is bad
 
     The mode stays until somebody changes it; `no_grad` does not, the end of a function does not. In
@@ -273,6 +275,26 @@ def main(train_loader, val_loader):
         with torch.no_grad():
             print(sum(F.cross_entropy(model(x), y).item() for x, y in val_loader))
 """,
+        # a method of the same name that trains
+        """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 2)
+        self.optimizer = torch.optim.Adam(self.parameters())
+
+    def forward(self, x):
+        return self.fc(x)
+
+    def train(self, x, y):  # flagged
+        self.optimizer.zero_grad()
+        F.cross_entropy(self(x), y).backward()
+        self.optimizer.step()
+""",
     ]
 
     fixed = [
@@ -466,6 +488,7 @@ def main(train_loader, val_loader):
         with torch.no_grad():
             print(sum(F.cross_entropy(model(x), y).item() for x, y in val_loader))
 """,
+        None,
     ]
 
     good = [
@@ -822,6 +845,7 @@ def train(model, loader, frame, envs):
                     if node not in seen:
                         seen.add(node)
                         yield _report(source, root, rounds, event, node)
+        yield from _overridden(source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -958,3 +982,19 @@ def _name_of(source: SourceFile, root: Root, rounds: Rounds, event: Event) -> st
             if other.scope.function is root.scope or of_self:
                 return name
     return facts.events.spelled(event.target, root.scope)
+
+
+def _overridden(source: SourceFile) -> Iterator[Report]:
+    """Report each module whose `train` is something else: `eval()` calls `self.train(False)`."""
+    interpreter = source.ask(facts.values).interpreter
+    for scope in source.ask(facts.syntax).classes:
+        function = next((one for one in scope.children if one.kind == "function" and one.name == "train"), None)
+        if function is None or not interpreter.is_module_class(scope) or "self.training" in function.writes:
+            continue
+        text = source.code(function.node)
+        if "super" not in text and ".train(" not in text and "pass" not in text:
+            yield Report(
+                function.node,
+                "this replaces `nn.Module.train`, which `eval()` calls: the mode of the model cannot be set",
+                severity=Severity.WARNING,
+            )

@@ -27,8 +27,8 @@ class LossHistoryRetained(StaticRule):
     and their like, where the value still carries its graph, the accumulator outlives the iteration, and
     nobody calls `backward()` on it.
 
-    It also notes a tensor of the loss's graph in a dict of metrics that a function returns beside the loss: it
-    lives for as long as the caller keeps the dict.
+    It also notes a tensor of the loss's graph in a dict of metrics that a function returns beside the loss:
+    the graph lives for as long as the caller keeps the dict.
 
     ## Why it is bad
 
@@ -465,6 +465,24 @@ def step(model, batch, flatten):
     ]
 
     good = [
+        # a count, of an option that the loss depends on as well
+        """\
+import argparse
+import torch
+
+parser = argparse.ArgumentParser()
+opt = parser.parse_args()
+
+def train(D, loader):
+    optimizer = torch.optim.Adam(D.parameters(), lr=opt.lr)
+    done = 0
+    for real in loader:
+        optimizer.zero_grad()
+        loss = -D(real).mean() + opt.weight * D(real).pow(2).mean()
+        loss.backward()
+        optimizer.step()
+        done += opt.batch_size
+""",
         # a log of numbers, outputs that are no log, and a framework that detaches what it logs
         """\
 import lightning as L
@@ -836,7 +854,7 @@ def train(model, batches):
 def _logged(source: SourceFile) -> Iterator[Report]:
     """Report each tensor in `return loss, metrics` that still hangs on the graph of that loss.
 
-    Whether it stays alive is up to the caller, so it is a note; trl (#1531, #220) and fairseq (#1195) leaked so.
+    Whether it stays alive is up to the caller, so it is a note; trl (#1531, #220) and fairseq (#1195) leaked.
     """
     if not source.ask(facts.syntax).identifiers & {"loss", "losses"}:
         return
