@@ -18,7 +18,7 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | whether what is computed at a place is trained through | `differentiation` (functions) | `differentiation` |
 | whether a test around a place leaves out zero | `conditions` (functions) | `conditions` |
 | how the file can spell a name of torch | `spelling` (function) | `spelling` |
-| what happens in training when a function runs: events in order, with branches, loops, calls | `training_paths` (fact) | `paths` |
+| what happens in training when a function runs, in order | `training_paths` (fact) | `paths` |
 | running a rule's states along such a path | `paths.Automaton` | `paths` |
 | what a training event is about | `events` (functions) | `events` |
 | where a statement stands, and how a fix may move it | `statements` (functions) | `statements` |
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from stablint.static.facts import gradients as gradients
     from stablint.static.facts import intervals as intervals
     from stablint.static.facts import logarithms as logarithms
-    from stablint.static.facts import outputs as outputs
     from stablint.static.facts import logs as logs
+    from stablint.static.facts import outputs as outputs
     from stablint.static.facts import paths as paths
     from stablint.static.facts import provenance as provenance
     from stablint.static.facts import spelling as spelling

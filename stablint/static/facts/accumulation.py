@@ -146,7 +146,9 @@ def graph_of(term: Term, through_calls: bool = False) -> Iterator[Term]:
             continue
         if isinstance(current, Operation | Attribute):
             yield current
-        if not isinstance(current, Attribute):  # of `opt.n_critic`, `opt` being what a call returned says nothing
+        if not isinstance(
+            current, Attribute
+        ):  # of `opt.n_critic`, `opt` being what a call returned says nothing
             stack.extend(parts(current))
 
 

@@ -115,13 +115,15 @@ def role(term: Term, node: cst.BaseExpression | None = None) -> str | None:
 def _role_of(term: Term) -> str | None:
     match term:
         case Instance(dotted=dotted, scope=None):
-            found = kind(dotted)
-            return "module" if found == "loss" else found
+            return _as_module(kind(dotted))
         case Parameter(annotation=str(dotted)):
-            found = _base_role(dotted) or kind(dotted)
-            return "module" if found == "loss" else found
+            return _base_role(dotted) or _as_module(kind(dotted))
         case _:
             return None
+
+
+def _as_module(found: str | None) -> str | None:
+    return "module" if found == "loss" else found
 
 
 def _base_role(dotted: str) -> str | None:
@@ -399,10 +401,10 @@ def same_object(a: Term | None, b: Term | None) -> bool:
     return all(any(same(one, other) for other in right) for one in left) and len(left) <= len(right)
 
 
-def clears(event: Event, optimizer: Term) -> bool | None:
+def clears(event: Event, optimizer: Term | None) -> bool | None:
     """Whether a zero_grad certainly (True), possibly (None) or certainly not (False) clears what an optimizer steps."""
     target = event.target
-    if target is None:
+    if target is None or optimizer is None:
         return None
     left, right = options(without_none(target)), options(without_none(optimizer))
     if any(same(one, other) for one in left for other in right):

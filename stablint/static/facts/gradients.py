@@ -74,7 +74,7 @@ def _compute(term: Term, known: dict[Term, bool | None], depth: int) -> bool | N
         case Attribute(name="shape" | "device" | "dtype" | "grad" | "ndim" | "requires_grad"):
             return False
         case Call(callee=Instance() | Receiver(), graph=graph):
-            return True if graph else False
+            return graph
         case Call(graph=False):
             return False
         case _:
@@ -90,7 +90,7 @@ def _operation(term: Operation, known: dict[Term, bool | None], depth: int) -> b
         return not (isinstance(trainable, Constant) and trainable.value is False)
     if name in DETACHING and not (name in _CONSUMED_FLOAT and term.dotted.startswith("torch.Tensor.float")):
         wanted = term.keywords.get("requires_grad")
-        return True if isinstance(wanted, Constant) and wanted.value is True else False
+        return isinstance(wanted, Constant) and wanted.value is True
     if term.module is not None and name in _WITH_WEIGHTS:
         return True
     return _any(term.operands, known, depth)
@@ -146,7 +146,13 @@ def is_constant(term: Term) -> bool:
                 stack.append(base)
             case Operation(name=name) if name in _GIVEN_VALUES:
                 stack.extend(current.operands)
-            case Operation(name=name) if name in CREATIONS or name in ("size", "numel", "nelement", "dim", "range"):
+            case Operation(name=name) if name in CREATIONS or name in (
+                "size",
+                "numel",
+                "nelement",
+                "dim",
+                "range",
+            ):
                 wanted = current.keywords.get("requires_grad")
                 if isinstance(wanted, Constant) and wanted.value is True:
                     return False
@@ -161,5 +167,14 @@ def is_constant(term: Term) -> bool:
     return True
 
 
-_GIVEN_VALUES = {"tensor", "as_tensor", "asarray", "from_numpy", "scalar_tensor", "new_tensor", "full", "new_full"}
+_GIVEN_VALUES = {
+    "tensor",
+    "as_tensor",
+    "asarray",
+    "from_numpy",
+    "scalar_tensor",
+    "new_tensor",
+    "full",
+    "new_full",
+}
 """Creations whose values are their operands."""

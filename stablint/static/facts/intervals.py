@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from stablint.static.facts.conditions import leaves_out_zero
 from stablint.static.facts.terms import (
     Attribute,
-    Call,
     Constant,
     Display,
     Either,
@@ -45,8 +44,8 @@ class Interval:
     @property
     def has_zero(self) -> bool:
         """Whether zero lies inside."""
-        above = self.low < 0 or self.low == 0 and not self.low_open
-        below = self.high > 0 or self.high == 0 and not self.high_open
+        above = self.low < 0 or (self.low == 0 and not self.low_open)
+        below = self.high > 0 or (self.high == 0 and not self.high_open)
         return above and below
 
     @property
@@ -57,7 +56,7 @@ class Interval:
     @property
     def is_positive(self) -> bool:
         """Whether every element is above zero."""
-        return self.low > 0 or self.low == 0 and self.low_open
+        return self.low > 0 or (self.low == 0 and self.low_open)
 
     @property
     def is_unit(self) -> bool:
@@ -72,7 +71,9 @@ POSITIVE = Interval(0, INF, low_open=True)
 COUNT = Interval(1, INF)
 SMALL = Interval(0, 0.5, low_open=True)
 
-_EPSILON = re.compile(r"(^|_|\b)(eps|epsilon|tiny|smallest_normal|smooth|laplace|jitter|delta)\d*(_|\b|$)", re.IGNORECASE)
+_EPSILON = re.compile(
+    r"(^|_|\b)(eps|epsilon|tiny|smallest_normal|smooth|laplace|jitter|delta)\d*(_|\b|$)", re.IGNORECASE
+)
 
 
 def interval(term: Term) -> Interval:
@@ -118,8 +119,6 @@ def _compute(term: Term, look: Look) -> Interval:
             return hull([look(one) for one in items])
         case Repeated(item=inner):
             return look(inner)
-        case Call(callee=Attribute(name="get"), positional=(_, Constant() as default)):
-            return TOP if number(default) is None else TOP
         case _:
             return TOP
 
@@ -196,9 +195,42 @@ _FIXED = {
     "log_softmax": Interval(-INF, 0), "logsigmoid": Interval(-INF, 0),
 }  # fmt: skip
 
-_KEPT = SHAPE_ONLY | {"mean", "min", "amin", "median", "quantile", "parameter_data", "nanmean", "values", "aminmax"}
-_KEPT |= {"detach", "clone", "data", "item", "float", "double", "half", "to", "contiguous", "cuda", "cpu", "tqdm"}
-_KEPT |= {"as_tensor", "tensor", "requires_grad", "builtin_float", "round", "topk", "sort", "cummax", "cummin"}
+_KEPT = SHAPE_ONLY | {
+    "mean",
+    "min",
+    "amin",
+    "median",
+    "quantile",
+    "parameter_data",
+    "nanmean",
+    "values",
+    "aminmax",
+}
+_KEPT |= {
+    "detach",
+    "clone",
+    "data",
+    "item",
+    "float",
+    "double",
+    "half",
+    "to",
+    "contiguous",
+    "cuda",
+    "cpu",
+    "tqdm",
+}
+_KEPT |= {
+    "as_tensor",
+    "tensor",
+    "requires_grad",
+    "builtin_float",
+    "round",
+    "topk",
+    "sort",
+    "cummax",
+    "cummin",
+}
 
 
 def _operation(term: Operation, look: Look) -> Interval:
@@ -276,7 +308,7 @@ def _div(term: Operation, look: Look) -> Interval:
 
 def _has_exponential(term: Term) -> bool:
     return isinstance(term, Operation) and (
-        term.name == "exp" or term.name == "add" and any(_has_exponential(part) for part in term.operands)
+        term.name == "exp" or (term.name == "add" and any(_has_exponential(part) for part in term.operands))
     )
 
 
@@ -393,7 +425,7 @@ def _clamp(term: Operation, look: Look) -> Interval:
         bound = look(bottom)
         if bound.low == -INF:
             return TOP
-        if bound.low > low or bound.low == low and bound.low_open:
+        if bound.low > low or (bound.low == low and bound.low_open):
             low, low_open = bound.low, bound.low_open
     if top is not None and not _is_none(top):
         bound = look(top)
@@ -409,8 +441,10 @@ def _is_none(term: Term) -> bool:
 def _maximum(term: Operation, look: Look) -> Interval:
     a, b = (look(operand) for operand in term.operands[:2])
     low = max(a.low, b.low)
-    low_open = all(part.low_open for part in (a, b) if part.low == low) if a.low == b.low else (
-        a.low_open if a.low == low else b.low_open
+    low_open = (
+        all(part.low_open for part in (a, b) if part.low == low)
+        if a.low == b.low
+        else (a.low_open if a.low == low else b.low_open)
     )
     return Interval(low, max(a.high, b.high), low_open)
 
@@ -481,9 +515,11 @@ def _or(term: Operation, look: Look) -> Interval:
 
 def _builtin_max(term: Operation, look: Look) -> Interval:
     parts = [look(operand) for operand in term.operands]
-    return Interval(max(part.low for part in parts), INF, low_open=any(part.low_open for part in parts)) if len(
-        parts
-    ) > 1 else TOP
+    return (
+        Interval(max(part.low for part in parts), INF, low_open=any(part.low_open for part in parts))
+        if len(parts) > 1
+        else TOP
+    )
 
 
 _TRANSFER: dict[str, Callable[[Operation, Look], Interval]] = {

@@ -15,7 +15,9 @@ from stablint.static.facts.scopes import Scope, syntax
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
 
-_LOG = re.compile(r"(^|_)(log|logs|logging|log_dict|logging_output|stats?|statistics|metrics?)$", re.IGNORECASE)
+_LOG = re.compile(
+    r"(^|_)(log|logs|logging|log_dict|logging_output|stats?|statistics|metrics?)$", re.IGNORECASE
+)
 """A dict of logged values; `chosen_logps`, `logits` and `log_probs` are none."""
 
 

@@ -237,14 +237,20 @@ class Automaton(Generic[State]):
                     continue
                 case Ways(ways=ways):
                     flows = [self.run(way, states) for way in ways]
-                    flow = Flow(*(frozenset().union(*parts) for parts in zip(*map(_parts, flows), strict=True)))
+                    flow = Flow(
+                        *(frozenset().union(*parts) for parts in zip(*map(_parts, flows), strict=True))
+                    )
                 case Rounds(body=body):
                     flow = self._rounds(body, states)
                 case Inlined(body=body):
                     inner = self.run(body, states)
                     flow = Flow(inner.on | inner.returns)
             states = flow.on
-            returns, breaks, continues = returns | flow.returns, breaks | flow.breaks, continues | flow.continues
+            returns, breaks, continues = (
+                returns | flow.returns,
+                breaks | flow.breaks,
+                continues | flow.continues,
+            )
         return Flow(states, returns, breaks, continues)
 
     def _rounds(self, body: Path, states: States[State]) -> Flow[State]:

@@ -10,8 +10,8 @@ import libcst as cst
 
 from stablint.static.facts.evaluation import Values, values
 from stablint.static.facts.events import Event, Kind, events_of, gradient_written
-from stablint.static.facts.scopes import Scope, Syntax, meaningful_fields, syntax
-from stablint.static.facts.terms import Closure, Term, options
+from stablint.static.facts.scopes import Scope, Syntax, meaningful_fields, suite_of, syntax
+from stablint.static.facts.terms import Closure, options
 from stablint.static.interpret.interpreter import Invocation
 from stablint.static.interpret.statements import grad_mode
 
@@ -76,8 +76,7 @@ class Programs:
                 for decorator in scope.decorators:
                     if grad_mode(self.values.raw(decorator.decorator)) is False:
                         builder.graph = False
-                body = node.body
-                built = builder.suite(body.body if isinstance(body, cst.BaseSuite) else body)  # type: ignore[arg-type]
+                built = builder.suite(suite_of(node))
             self._built[scope] = built
         return built
 
@@ -230,9 +229,13 @@ class _Builder:
             return []
         module = self.known.raw(node.func)
         forward: list[Step] = []
-        if any(run.invocation.function.name == "forward" and run.invocation.receiver is not None for run in runs):
+        if any(
+            run.invocation.function.name == "forward" and run.invocation.receiver is not None for run in runs
+        ):
             forward = [Event(Kind.FORWARD, node, self.statement, self.scope, module, graph=self.graph)]
-        return [*forward, *runs] if len(runs) == 1 else [*forward, Branch(node, tuple((run,) for run in runs))]
+        return (
+            [*forward, *runs] if len(runs) == 1 else [*forward, Branch(node, tuple((run,) for run in runs))]
+        )
 
     def closures(self, node: cst.Call) -> list[Step]:
         """`optimizer.step(closure)` runs the closure first."""
@@ -247,7 +250,11 @@ class _Builder:
 
 def _is_by_hand(step: Step) -> bool:
     """Whether a step does something to `p.grad`: a loop of nothing else goes over all parameters, at least one."""
-    return isinstance(step, Event) and step.kind in (Kind.ZERO_GRAD, Kind.CLIP, Kind.OPAQUE) and step.target is None
+    return (
+        isinstance(step, Event)
+        and step.kind in (Kind.ZERO_GRAD, Kind.CLIP, Kind.OPAQUE)
+        and step.target is None
+    )
 
 
 def _finally(program: Program, final: Program) -> Program:

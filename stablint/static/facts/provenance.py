@@ -62,9 +62,7 @@ def origins(term: Term, through: frozenset[str] | set[str] = REARRANGING) -> Ite
                 yield current
 
 
-def made_by(
-    term: Term, *names: str, through: frozenset[str] | set[str] = REARRANGING
-) -> Operation | None:
+def made_by(term: Term, *names: str, through: frozenset[str] | set[str] = REARRANGING) -> Operation | None:
     """Return the operation that made a tensor where, on every path, it is one of these."""
     found: Operation | None = None
     for origin in origins(term, through):

@@ -121,29 +121,10 @@ def syntax(source: SourceFile) -> Syntax:
 
 
 _SKIPPED = (
-    "whitespace",
-    "paren",
-    "lpar",
-    "rpar",
-    "semicolon",
-    "comma",
-    "lines",
-    "header",
-    "footer",
-    "indent",
-)
-_SKIPPED += (
-    "equal",
-    "dot",
-    "bracket",
-    "brace",
-    "trailing",
-    "colon",
-    "asynchronous",
-    "operator",
-    "tok",
-    "default_",
-)
+    "whitespace", "paren", "lpar", "rpar", "semicolon", "comma", "lines", "header", "footer", "indent", "equal",
+    "dot", "bracket", "brace", "trailing", "colon", "asynchronous", "operator", "tok", "default_",
+)  # fmt: skip
+"""Parts of the names of fields that hold layout."""
 _children: dict[type[cst.CSTNode], tuple[str, ...]] = {}
 
 
@@ -155,8 +136,7 @@ def meaningful_fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
             item.name
             for item in fields(kind)
             if not any(part in item.name for part in _SKIPPED)
-            or (item.name == "operator"
-            and "Bool" in kind.__name__)
+            or (item.name == "operator" and "Bool" in kind.__name__)
         )
         _children[kind] = names
     return names
@@ -455,6 +435,12 @@ def dotted_name(node: cst.BaseExpression | cst.Name | cst.Attribute | None) -> s
         return ""
     parts.append(node.value)
     return ".".join(reversed(parts))
+
+
+def suite_of(node: cst.CSTNode) -> Sequence[cst.CSTNode]:
+    """Return the statements of a module, class or function."""
+    body = node.body if isinstance(node, cst.Module | cst.FunctionDef | cst.ClassDef) else ()
+    return body.body if isinstance(body, cst.BaseSuite) else body
 
 
 def last_name(node: cst.BaseExpression) -> str:

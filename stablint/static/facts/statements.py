@@ -67,7 +67,7 @@ def rest_of_loop(source: SourceFile, statement: cst.CSTNode) -> list[cst.CSTNode
     if block is None or block.kind not in ("for", "while") or not isinstance(block.node, cst.For | cst.While):
         return []
     body = list(block.node.body.body)
-    return list(body[body.index(statement) + 1 :]) if statement in body else []  # type: ignore[arg-type]
+    return list(body[body.index(statement) + 1 :]) if statement in body else []
 
 
 def names_in(text: str) -> set[str]:
@@ -105,7 +105,13 @@ def worked_on(call: cst.BaseExpression) -> str | None:
     match call:
         case cst.Call(func=cst.Attribute(value=cst.Name(value=name)), args=arguments):
             first = arguments[0].value if arguments else None
-            return first.value if isinstance(first, cst.Name) and name in _NAMESPACES else name if name not in _NAMESPACES else None
+            return (
+                first.value
+                if isinstance(first, cst.Name) and name in _NAMESPACES
+                else name
+                if name not in _NAMESPACES
+                else None
+            )
         case cst.Call(args=[cst.Arg(value=cst.Name(value=name), keyword=None), *_]):
             return name
         case _:

@@ -172,7 +172,7 @@ class Call:
     callee: Term
     positional: tuple[Term, ...]
     keywords: Mapping[str, Term]
-    node: cst.CSTNode = field(repr=False)
+    node: cst.Call = field(repr=False)
     graph: bool = True
 
 

@@ -161,7 +161,7 @@ def method(
         case Display() | Repeated() if name in _GROWING:
             _grow(interpreter, frame, base, name, arguments, node)
             return NONE
-        case Display(kind="tuple", items=items) if name == "index":
+        case Display(kind="tuple") if name == "index":
             return Unknown(node)
         case Dictionary() if name in ("get", "pop", "items", "values", "keys"):
             return _read_dictionary(interpreter, base, name, arguments, node)

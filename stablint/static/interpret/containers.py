@@ -145,7 +145,7 @@ def unrolled(interpreter: Interpreter, iterable: Term) -> Sequence[Term] | None:
         case Operation(name="zip", operands=inner):
             columns = [unrolled(interpreter, one) for one in inner]
             if columns and all(column is not None for column in columns):
-                rounds = [Display("tuple", row) for row in zip(*columns, strict=False)]  # type: ignore[arg-type]
+                rounds = [Display("tuple", row) for row in zip(*columns, strict=False)]
         case Operation(name="reversed", operands=(inner,)):
             found = unrolled(interpreter, inner)
             rounds = None if found is None else list(found)[::-1]

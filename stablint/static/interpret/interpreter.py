@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.facts.scopes import Binding, Scope, Syntax, all_parameters, dotted_name
+from stablint.static.facts.scopes import Binding, Scope, Syntax, all_parameters, dotted_name, suite_of
 from stablint.static.facts.terms import (
     NONE,
     Attribute,
@@ -125,8 +126,7 @@ class Interpreter:
             for decorator in scope.decorators:
                 switched = grad_mode(evaluate(self, Frame(self.syntax.module), decorator.decorator))
                 frame.graph = frame.graph if switched is None else switched
-            body = node.body
-            run_suite(self, frame, body.body if isinstance(body, cst.BaseSuite) else body)  # type: ignore[arg-type]
+            run_suite(self, frame, suite_of(node))
         if frame.env is not None and not isinstance(node, cst.Lambda):
             frame.returns.append(NONE)
         env = join_environments(frame.env, *frame.exits) or {}
@@ -517,7 +517,7 @@ MODULE_BASES = {
 }
 """Base classes from outside torch whose subclasses are modules."""
 
-_BUILTINS = set(dir(__builtins__)) if not isinstance(__builtins__, dict) else set(__builtins__)
+_BUILTINS = set(dir(builtins))
 
 
 def _function_in(scope: Scope, name: str) -> Scope | None:

@@ -619,7 +619,17 @@ def _is_parameter(term: Term) -> bool:
             return _is_tensor(term)
 
 
-_TIMED = {"perf_counter", "synchronize", "profile", "Timer", "timeit", "time", "monotonic", "Event", "benchmark"}
+_TIMED = {
+    "perf_counter",
+    "synchronize",
+    "profile",
+    "Timer",
+    "timeit",
+    "time",
+    "monotonic",
+    "Event",
+    "benchmark",
+}
 _SHEET = 3
 """A file with this many bare expressions at its top is a sheet of exercises."""
 
@@ -631,7 +641,9 @@ def _is_wanted(source: SourceFile, site: Site) -> bool:
     if any(block.kind == "try" for block in blocks):
         return True
     for block in blocks:
-        if block.kind == "with" and any(name in source.code(block.node).split(":")[0] for name in ("aises", "profil")):
+        if block.kind == "with" and any(
+            name in source.code(block.node).split(":")[0] for name in ("aises", "profil")
+        ):
             return True
     if shape.identifiers & _TIMED and site.scope.function.kind == "function" and _is_timed(source, site):
         return True
@@ -650,8 +662,10 @@ def _is_fresh(site: Site) -> bool:
     operation = site.term
     if isinstance(operation, facts.terms.Operation) and operation.operands:
         inner = operation.operands[0]
-        return isinstance(inner, facts.terms.Operation) and inner.name in CREATIONS and any(
-            facts.statements.contains(site.node, node) for node in (inner.node,)
+        return (
+            isinstance(inner, facts.terms.Operation)
+            and inner.name in CREATIONS
+            and any(facts.statements.contains(site.node, node) for node in (inner.node,))
         )
     return False
 

@@ -639,7 +639,7 @@ def _report(leaf: Operation, backward: Event) -> Report | None:
 
 
 def _is_computed(term: Term) -> bool:
-    """Whether a network has a part in a value, however it was cut off: a constant or argument alone is a leaf of its own."""
+    """Whether a network has a part in a value, however it was cut off; a constant alone is a leaf of its own."""
     for part in facts.terms.within(term):
         match part:
             case facts.terms.Operation(module=module) if module is not None or facts.accumulation.is_loss(

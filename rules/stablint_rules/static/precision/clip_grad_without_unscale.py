@@ -654,14 +654,17 @@ def _clipped_scaled(path: Path) -> list[_Clipped]:
                 return frozenset({_SCALED if _scales(event) else _PLAIN})
             case kinds.UNSCALE:
                 return frozenset(
-                    replace(state, is_late=True) if isinstance(state, _Clipped) else _PLAIN for state in states
+                    replace(state, is_late=True) if isinstance(state, _Clipped) else _PLAIN
+                    for state in states
                 )
             case kinds.CLIP if event.subject is None and states == {_SCALED}:
                 # `accelerator.clip_grad_norm_` has a subject and unscales by itself.
                 return frozenset({_Clipped(event)})
             case kinds.STEP:
                 if event.scaler is not None:
-                    found.extend(replace(state, step=event) for state in states if isinstance(state, _Clipped))
+                    found.extend(
+                        replace(state, step=event) for state in states if isinstance(state, _Clipped)
+                    )
                 return frozenset({_PLAIN})
             case _:
                 return states
@@ -699,4 +702,6 @@ def _fix(source: SourceFile, clip: Event, step: Event, is_late: bool) -> Propose
     if optimizer is None or scaler is None:
         return None
     text = f"{scaler}.unscale_({optimizer})"
-    return ProposedFix(f"Unscale first: `{text}`", Applicability.UNSAFE, (InsertBefore(clip.statement, text),))
+    return ProposedFix(
+        f"Unscale first: `{text}`", Applicability.UNSAFE, (InsertBefore(clip.statement, text),)
+    )

@@ -850,14 +850,19 @@ def train(model, loader, frame, envs):
 
 @dataclass(frozen=True, slots=True)
 class _Evaluating:
-    """The model is in eval mode since `event`; `is_for_evaluation` once it is clear that it is no choice for training."""
+    """The model is in eval mode since `event`; `is_for_evaluation` once it is clear that it is no choice."""
 
     event: Event
     is_for_evaluation: bool
     is_used: bool = False
 
 
-_UNKNOWN, _SET, _TRAINED, _CHOSEN = "unknown", "set to train mode", "trained", "trained in eval mode on purpose"
+_UNKNOWN, _SET, _TRAINED, _CHOSEN = (
+    "unknown",
+    "set to train mode",
+    "trained",
+    "trained in eval mode on purpose",
+)
 
 
 def _unrestored(source: SourceFile, rounds: Rounds) -> list[Event]:
@@ -988,7 +993,9 @@ def _overridden(source: SourceFile) -> Iterator[Report]:
     """Report each module whose `train` is something else: `eval()` calls `self.train(False)`."""
     interpreter = source.ask(facts.values).interpreter
     for scope in source.ask(facts.syntax).classes:
-        function = next((one for one in scope.children if one.kind == "function" and one.name == "train"), None)
+        function = next(
+            (one for one in scope.children if one.kind == "function" and one.name == "train"), None
+        )
         if function is None or not interpreter.is_module_class(scope) or "self.training" in function.writes:
             continue
         text = source.code(function.node)

@@ -711,7 +711,7 @@ def _out_of_order(source: SourceFile, root: Root) -> Iterator[Report]:
     for one in _misplaced(root.path):
         if one.after is not None:
             message = "the gradients are clipped after `step()` has applied them"
-            related = (Mark(one.after.node, "applied here, unclipped"),)
+            related: tuple[Mark, ...] = (Mark(one.after.node, "applied here, unclipped"),)
         else:
             message, related = "the gradients are clipped before `backward()` computes them", ()
         yield Report(one.clip.node, message, related=related, fix=_fix(source, root, one))

@@ -882,7 +882,8 @@ def _is_kept(source: SourceFile, entry: LogEntry) -> bool:
     graph = {part for other in entry.beside for part in facts.accumulation.graph_of(values.raw(other), True)}
     is_loss = source.code(entry.value).endswith("loss")
     return any(
-        part in graph and (isinstance(part, facts.terms.Operation) or is_loss and isinstance(part, facts.terms.Call))
+        part in graph
+        and (isinstance(part, facts.terms.Operation) or (is_loss and isinstance(part, facts.terms.Call)))
         for part in facts.accumulation.graph_of(term)
     )
 

@@ -995,7 +995,8 @@ _FRESH, _CLEAN, _STALE = "nothing stepped yet", "cleared since the last step", "
 
 def _polluted(path: Path, step: Event) -> list[Event]:
     """Return the backward passes that add to gradients which this optimizer has already applied, on every path."""
-    kinds, found = facts.events.Kind, []
+    kinds = facts.events.Kind
+    found: list[Event] = []
     optimizer = step.target
 
     def transfer(states: frozenset[object], event: Event) -> frozenset[object]:
@@ -1011,7 +1012,7 @@ def _polluted(path: Path, step: Event) -> list[Event]:
             informative = states - {_FRESH}
             # On every path: where a condition decides, `if (i + 1) % n == 0` guards the step and the clearing alike.
             if informative and not informative & {_CLEAN, _STALE}:
-                found.extend(state for state in informative)
+                found.extend(state for state in informative if isinstance(state, facts.events.Event))
             return frozenset({_STALE})
         return states
 
