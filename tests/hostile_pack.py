@@ -34,41 +34,37 @@ class Obeys(StaticRule):
             _, _, order = line.partition("# do: ")
             if order:
                 Path(f"{source.path}.reached").touch()
-                ORDERS[order]()
+                ORDERS[order](source.path)
         yield Report(source.tree.body[0], f"{len(source.text)} characters")
 
 
-def raise_() -> None:
+def raise_(path: str) -> None:
     raise KeyError("dim")
 
 
-def hang() -> None:
-    while True:
+def hang(path: str) -> None:
+    while not os.path.exists(f"{path}.released"):
         time.sleep(0.01)
 
 
-def hang_in_c() -> None:
+def hang_in_c(path: str) -> None:
     # The interpreter's lock is never let go: no other thread of the process runs again.
     deque(repeat(None), maxlen=0)
 
 
-def shout() -> None:
+def shout(path: str) -> None:
     os.write(1, b"\0\0\0\2[]" * 10_000)
     print("{" * 100_000)
 
 
-def eat() -> None:
-    bytearray(1 << 40)
-
-
-ORDERS: dict[str, Callable[[], object]] = {
+ORDERS: dict[str, Callable[[str], object]] = {
     "raise": raise_,
     "hang": hang,
     "hang in C": hang_in_c,
     "shout": shout,
-    "eat": eat,
-    "exit": lambda: os._exit(7),
+    "eat": lambda path: bytearray(1 << 40),
+    "exit": lambda path: os._exit(7),
     "leave": sys.exit,
-    "die": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "crash": lambda: signal.raise_signal(signal.SIGSEGV),
+    "die": lambda path: os.kill(os.getpid(), signal.SIGKILL),
+    "crash": lambda path: signal.raise_signal(signal.SIGSEGV),
 }

@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from stablint.static.plan import Plan
 from stablint.static.result import FileResult
 from stablint.static.workers.inline import check_here
-from stablint.static.workers.supervisor import supervise
 
-__all__ = ["FileResult", "check_files"]
+__all__ = ["FileResult", "check_files", "check_text"]
 
 FEW_FILES = 8
-FEW_BYTES = 200_000
-"""At most so much is checked in this process: about what starting a worker costs."""
+FEW_BYTES = 50_000
+"""At most so much is checked in this process, which takes about as long as starting a worker.
+
+While libcst parses, nothing can stop it; the worst 50 KB that pass the pre-scan (sums, subscripts, chains of
+attributes with 2,000 links each) keep it busy for about the time limit.
+"""
 BYTES_PER_WORKER = 100_000
 """A further worker must have so much to do, or it costs more than it saves."""
 
@@ -43,6 +46,12 @@ def check_files(
             up += 1
 
 
+def check_text(path: str, data: bytes, plan: Plan) -> FileResult:
+    """Check what stands in the file `path`, or will."""
+    (result,) = check_here([path], plan, lambda _: data)
+    return result
+
+
 def _outcomes(files: Sequence[str], plan: Plan, jobs: int) -> Iterator[tuple[int, FileResult]]:
     total = sum(_size(path) for path in files)
     done = 0
@@ -52,6 +61,8 @@ def _outcomes(files: Sequence[str], plan: Plan, jobs: int) -> Iterator[tuple[int
             done += 1
     rest = files[done:]
     if rest:
+        from stablint.static.workers.supervisor import supervise  # late: a small run needs none of it
+
         count = min(jobs, len(rest), 1 + total // BYTES_PER_WORKER)
         yield from ((done + index, result) for index, result in supervise(rest, plan, count))
 

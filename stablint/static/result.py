@@ -24,6 +24,11 @@ def not_checked(path: str, reason: str, seconds: float = 0.0) -> FileResult:
     return _only(FileNotChecked, path, f"not checked: {reason}", seconds)
 
 
+def too_late(time_limit: float) -> str:
+    """Return the reason of a file that took too long."""
+    return f"it took longer than {time_limit:g} s, the time limit"
+
+
 def failed(path: str, error: BaseException, seconds: float = 0.0) -> FileResult:
     """Return the result of a file on which stablint itself failed."""
     first = (str(error).strip().splitlines() or [""])[0]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
 
+from stablint.registry import load_rules
 from stablint.static.plan import Plan, rules_for
 from stablint.static.prefilter import may_concern_torch
 from stablint.static.result import FileResult, failed, not_checked
@@ -13,13 +15,18 @@ from stablint.static.workers.protocol import Answer, Done, Loading, Ready
 from stablint.static.workers.reading import RefusedError, read_file
 
 
-def check_each(files: Iterable[str], plan: Plan, answer: Callable[[Answer], None]) -> None:
+def check_each(
+    files: Iterable[str],
+    plan: Plan,
+    answer: Callable[[Answer], None],
+    read: Callable[[str], bytes] = read_file,
+) -> None:
     """Check one file after the other and answer each; say when importing holds the first one up."""
     loaded = False
     for path in files:
         began = time.perf_counter()
         try:
-            data = read_file(path)
+            data = read(path)
         except RefusedError as refused:
             answer(Done(not_checked(path, str(refused))))
             continue
@@ -53,8 +60,9 @@ def _check(path: str, data: bytes, plan: Plan) -> FileResult:
     # A tree is a million objects and no garbage: collecting while it stands looks at all of them for nothing.
     collecting = gc.isenabled()
     gc.disable()
+    rule_seconds: dict[str, float] = {}
     try:
-        findings = tuple(examine(SourceFile(path, data), rules_for(plan, path)))
+        findings = examine(SourceFile(path, data), rules_for(plan, path), _known_rules(), rule_seconds)
     except MemoryError:
         return not_checked(path, "it takes more memory than there is", time.perf_counter() - began)
     except BaseException as error:  # a rule may call sys.exit; an interrupt arrives in the main thread only
@@ -62,4 +70,9 @@ def _check(path: str, data: bytes, plan: Plan) -> FileResult:
     finally:
         if collecting:
             gc.enable()
-    return FileResult(path, findings, time.perf_counter() - began)
+    return FileResult(path, tuple(findings), time.perf_counter() - began, rule_seconds)
+
+
+@cache
+def _known_rules() -> dict[str, str]:
+    return {rule.name(): rule.code for rule in load_rules()}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import stablint
 from stablint.static.plan import Plan
+from stablint.static.result import too_late
 from stablint.static.workers.protocol import (
     LOAD_LIMIT,
     Answer,
@@ -130,11 +131,6 @@ def end(worker: Worker) -> None:
             assert pipe is not None
             pipe.close()
     worker.process.wait()
-
-
-def too_late(time_limit: float) -> str:
-    """Say that a file took too long."""
-    return f"it took longer than {time_limit:g} s, the time limit"
 
 
 def _expect_answer(worker: Worker) -> None:
