@@ -8,9 +8,21 @@ from typing import Literal
 
 from stablint.static.facts.gradients import is_constant
 from stablint.static.facts.intervals import interval, is_epsilon
-from stablint.static.facts.provenance import REARRANGING, made_by
+from stablint.static.facts.provenance import REARRANGING, made_by, origins
 from stablint.static.facts.sites import Operations, Site
-from stablint.static.facts.terms import Operation, Term, number, same, within
+from stablint.static.facts.terms import (
+    Attribute,
+    Call,
+    Item,
+    Operation,
+    Parameter,
+    Reference,
+    Term,
+    Unknown,
+    number,
+    same,
+    within,
+)
 
 Kind = Literal["softmax", "logsumexp", "logmeanexp", "softplus", "logaddexp"]
 
@@ -78,10 +90,25 @@ def _of_division(site: Site, operation: Operation) -> Formula | None:
     above, below = operation.operands
     inside = _exponential(above)
     reduction = made_by(without_epsilon(below), "sum", through=_UNCHANGED)
-    total = _exponential(reduction.operands[0]) if reduction is not None else None
+    summed = reduction.operands[0] if reduction is not None else _scattered(without_epsilon(below))
+    total = _exponential(summed) if summed is not None else None
     if inside is None or total is None or not same(inside.operands[0], total.operands[0]):
         return None
     return Formula(site, operation, "softmax", (inside, total), reduction)
+
+
+def _scattered(term: Term) -> Term | None:
+    """Return what a graph library sums over the members of each group."""
+    while isinstance(term, Item):
+        term = term.base
+    match list(origins(term, _UNCHANGED)):
+        case [Call(callee=Reference(dotted=dotted), positional=(values, *_), keywords=keywords)]:
+            name = dotted.rsplit(".", 1)[-1]
+            how = getattr(keywords.get("reduce"), "value", None)
+            is_sum = name in ("scatter_add", "scatter_sum", "segment_sum") or how in ("sum", "add")
+            return values if is_sum else None
+        case _:
+            return None
 
 
 def _exponential(term: Term) -> Operation | None:
@@ -111,7 +138,7 @@ def is_bounded(exponent: Term) -> bool:
         return True
     match exponent:
         case Operation(name="sub", operands=(_, shift)):
-            return any(isinstance(part, Operation) and part.name in _EXTREMES for part in within(shift))
+            return any(_is_extreme(part) for part in within(shift))
         case Operation(name="mul" | "div", operands=(inner, _)) if interval(inner).high <= 0:
             return True  # never positive, times or over something of unknown sign: a width, a temperature
         case Operation(name="mul", operands=(_, inner)) if interval(inner).high <= 0:
@@ -120,5 +147,18 @@ def is_bounded(exponent: Term) -> bool:
             return interval(inner).is_non_negative
         case Operation(name="mul" | "div" | "neg" | "index" | "to" | "float", operands=(inner, *_)):
             return is_bounded(inner)
+        case _:
+            return False
+
+
+def _is_extreme(term: Term) -> bool:
+    """Whether something is a maximum, or is called one."""
+    match term:
+        case Operation(name=name):
+            return name in _EXTREMES
+        case Call(keywords=keywords) if getattr(keywords.get("reduce"), "value", None) == "max":
+            return True
+        case Reference(dotted=name) | Attribute(name=name) | Parameter(name=name) | Unknown(label=name):
+            return "max" in name.rsplit(".", 1)[-1].lower()
         case _:
             return False

@@ -223,6 +223,24 @@ def log_likelihood(x, y):
     )
     return prob[torch.arange(len(y)), y]
 """,
+        # The scatter form of graph libraries: no shift, and a shift that is lost.
+        """\
+import torch
+from torch_geometric.utils import scatter
+from torch_scatter import scatter_add
+
+
+def softmax(src, index, num_nodes):
+    out = src.exp()
+    return out / scatter_add(out, index, dim=0, dim_size=num_nodes)[index]  # flagged
+
+
+def softmax_of_the_maximum(src, index, num_nodes):
+    out = scatter(src, index, 0, dim_size=num_nodes, reduce="max")[index]
+    out = out.exp()
+    out_sum = scatter(out, index, 0, dim_size=num_nodes, reduce="sum")[index]
+    return out / (out_sum + 1e-16)  # flagged
+""",
     ]
 
     good = [
