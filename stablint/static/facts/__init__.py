@@ -17,6 +17,8 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | what becomes of a value: is it only shown? | `uses` (fact) | `consumers` |
 | whether what is computed at a place is trained through | `differentiation` (functions) | `differentiation` |
 | whether a test around a place leaves out zero | `conditions` (functions) | `conditions` |
+| whether code asks for `self.training` before a place | `modes` (functions) | `modes` |
+| the nn.Module classes, and what their attributes hold | `models` (fact) | `classes` |
 | how the file can spell a name of torch | `spelling` (function) | `spelling` |
 | what happens in training when a function runs, in order | `training_paths` (fact) | `paths` |
 | running a rule's states along such a path | `paths.Automaton` | `paths` |
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import intervals as intervals
     from stablint.static.facts import logarithms as logarithms
     from stablint.static.facts import logs as logs
+    from stablint.static.facts import modes as modes
     from stablint.static.facts import outputs as outputs
     from stablint.static.facts import paths as paths
     from stablint.static.facts import provenance as provenance
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import statements as statements
     from stablint.static.facts import terms as terms
     from stablint.static.facts.accumulation import accumulations as accumulations
+    from stablint.static.facts.classes import models as models
     from stablint.static.facts.consumers import uses as uses
     from stablint.static.facts.evaluation import values as values
     from stablint.static.facts.logs import log_entries as log_entries
@@ -57,6 +61,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "accumulations": "accumulation",
     "log_entries": "logs",
+    "models": "classes",
     "training_paths": "paths",
     "values": "evaluation",
     "syntax": "scopes",

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import Change, ProposedFix, Replace, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.classes import Model
+    from stablint.static.facts.sites import Site
+    from stablint.static.facts.terms import Operation, Term
+    from stablint.static.source import SourceFile
 
 
 class DropoutIgnoresEval(StaticRule):
@@ -554,3 +565,146 @@ class Layer(nn.Module):
         return dropout(x, 0.5) if self.training else x
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report the dropouts that no mode switches off."""
+        for site, operation in source.ask(facts.operations).named(*_DROPOUTS, _ATTENTION):
+            if operation.open_arguments:
+                continue
+            model = source.ask(facts.models).around(site.scope)
+            if operation.name == _ATTENTION:
+                yield from _of_attention(source, site, operation, model)
+            elif operation.module is not None:
+                yield from _of_layer(source, site, operation, model)
+            elif operation.dotted.startswith("torch.nn.functional."):
+                yield from _of_function(source, site, operation, model)
+
+
+_DROPOUTS = ("dropout", "dropout1d", "dropout2d", "dropout3d")
+_ATTENTION = "scaled_dot_product_attention"
+_WANTED = re.compile(r"pre_?net|mc_?drop|monte_?carlo|bayes", re.IGNORECASE)
+_FLAGS = ("training", "is_training", "is_train", "train")
+
+
+def _of_function(
+    source: SourceFile, site: Site, operation: Operation, model: Model | None
+) -> Iterator[Report]:
+    rate = operation.argument("p", 0)
+    written = _written(operation, "p", 1)
+    if isinstance(rate, facts.terms.Attribute) and rate.name == "training":
+        message = "the second argument is `p`, not the mode: in training everything is dropped"
+        change = Replace(written, f"training={source.code(written)}")
+        changes = () if _keyword(operation, "p") else (change,)
+        yield _report(site, model, message, changes, Severity.ERROR)
+    elif operation.argument("training", 1) is None:
+        is_told = any(flag in site.scope.bindings for flag in _FLAGS)
+        if (model is None and not is_told) or _is_decided(source, site, rate, 0, by_caller=not is_told):
+            return
+        if not facts.modes.is_asked(source, site.node, site.statement, site.scope):
+            message = f"`{operation.name}` without `training=` drops units in evaluation as well"
+            yield _report(site, model, message, _told(source, site, operation))
+
+
+def _of_attention(
+    source: SourceFile, site: Site, operation: Operation, model: Model | None
+) -> Iterator[Report]:
+    rate = operation.argument("dropout_p", 3)
+    if model is None or rate is None or _is_decided(source, site, rate, 3):
+        return
+    if facts.modes.is_asked(source, site.node, site.statement, site.scope):
+        return
+    receiver = facts.classes.receiver_name(site.scope)
+    written = _written(operation, "dropout_p", 4)
+    asked = f"{facts.spelling.in_parentheses(source, written)} if {receiver}.training else 0.0"
+    changes = () if receiver is None else (Replace(written, asked),)
+    yield _report(
+        site, model, "`dropout_p` is applied in evaluation as well: nothing here asks for the mode", changes
+    )
+
+
+def _of_layer(source: SourceFile, site: Site, operation: Operation, model: Model | None) -> Iterator[Report]:
+    layer = operation.module
+    if model is None or layer is None or site.scope.name == "__init__":
+        return
+    made = source.ask(facts.values).interpreter.sites.get(id(layer.node))
+    if made is None or made[1] is not site.scope or layer.open_arguments:
+        return
+    if any(layer in facts.terms.within(held.term) for held in model.held):
+        return
+    rate = layer.keywords.get("p") or (layer.positional[0] if layer.positional else None)
+    if _is_zero(rate) or facts.modes.is_asked(source, site.node, site.statement, site.scope):
+        return
+    yield _report(site, model, "a dropout layer made on the spot is always in training mode", ())
+
+
+def _is_decided(
+    source: SourceFile, site: Site, rate: Term | None, position: int, by_caller: bool = True
+) -> bool:
+    """Whether something else decides about the rate: it is 0, may be 0, depends on the mode or on the caller."""
+    if rate is None:
+        return False
+    terms = facts.terms
+    name = "dropout_p" if position else "p"
+    for option in terms.options(source.ask(facts.values).raw(site.node)):
+        raw = option.argument(name, position) if isinstance(option, terms.Operation) else None
+        if raw is None:
+            continue
+        if isinstance(raw, terms.Parameter) and raw.function.name != "__init__":
+            raw = rate
+        if any(map(_is_zero, terms.options(raw))) or facts.modes.is_of_mode(raw):
+            return True
+        if by_caller and any(map(_is_given_by_caller, terms.within(raw))):
+            return True
+    return all(map(_is_zero, terms.options(rate)))
+
+
+def _is_given_by_caller(part: Term) -> bool:
+    return isinstance(part, facts.terms.Parameter) and part.function.name != "__init__"
+
+
+def _is_zero(rate: Term | None) -> bool:
+    return facts.terms.number(rate) == 0
+
+
+def _keyword(operation: Operation, name: str) -> bool:
+    return name in operation.keywords
+
+
+def _written(operation: Operation, name: str, position: int) -> Any:
+    """Return the expression of an argument as it is written."""
+    arguments = getattr(operation.node, "args", ())
+    for argument in arguments:
+        if argument.keyword is not None and argument.keyword.value == name:
+            return argument.value
+    return arguments[position].value if position < len(arguments) else None
+
+
+def _told(source: SourceFile, site: Site, operation: Operation) -> tuple[Change, ...]:
+    """Add `training=self.training` behind the last argument."""
+    receiver = facts.classes.receiver_name(site.scope)
+    arguments: Any = getattr(operation.node, "args", ())
+    last = arguments[-1].value
+    if receiver is None or last.lpar:
+        return ()
+    return (Replace(last, f"{source.code(last)}, training={receiver}.training"),)
+
+
+def _report(
+    site: Site,
+    model: Model | None,
+    message: str,
+    changes: tuple[Change, ...],
+    severity: Severity | None = None,
+) -> Report:
+    names = f"{site.scope.name} {model.scope.name if model is not None else ''}"
+    is_wanted = severity is None and _WANTED.search(names) is not None
+    fix = (
+        ProposedFix("ask for the mode", Applicability.UNSAFE, changes) if changes and not is_wanted else None
+    )
+    return Report(
+        site.node,
+        message,
+        severity=Severity.NOTE if is_wanted else severity,
+        confidence=Confidence.MEDIUM if model is None or not model.is_certain else None,
+        fix=fix if model is not None else None,
+    )
