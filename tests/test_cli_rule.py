@@ -82,3 +82,14 @@ def test_flawed_pack_is_one_line_and_status_2(
     told = capsys.readouterr().err
     assert told.startswith("error: rule pack gone of gone 1.0 cannot be imported: ModuleNotFoundError: ")
     assert told.count("\n") == 1
+
+
+def test_shells_complete_names_and_codes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_STABLINT_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "stablint rule ACM")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    with pytest.raises(SystemExit):
+        run([])
+    assert capsys.readouterr().out.splitlines() == ["plain,ACM101", "plain,ACM102", "plain,ACM201"]

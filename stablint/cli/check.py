@@ -10,7 +10,7 @@ from rich_click.rich_click import OPTION_GROUPS
 from stablint.cli.options import PANELS
 from stablint.cli.request import Request
 
-PATHS = click.Argument(["paths"], nargs=-1, metavar="[PATHS]...")
+PATHS = click.Argument(["paths"], nargs=-1, type=click.Path(), metavar="[PATHS]...")
 OPTION_GROUPS["stablint check"] = [
     {"name": title, "options": [option.opts[-1] for option in panel]} for title, panel in PANELS.items()
 ]

@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stablint.diagnostics import DIAGNOSTICS, NEVER_IGNORED
-from stablint.registry import load_rules
+from stablint.cli.all_rules import all_rules
+from stablint.diagnostics import NEVER_IGNORED
 from stablint.rule import Rule
 from stablint.settings.configuration import Configuration, Sources, configuration_for
 from stablint.settings.rule_table import rule_tables
@@ -28,11 +28,6 @@ class Job:
     def codes(self, path: str) -> tuple[str, ...]:
         """Return the codes that are reported for a file."""
         return self.plan.file_codes.get(path, self.plan.codes)
-
-
-def all_rules() -> tuple[type[Rule], ...]:
-    """Return the rules of all packs and the run's own codes, which are selected and ignored by name alike."""
-    return (*load_rules(), *DIAGNOSTICS)
 
 
 def jobs_for(files: Sequence[str], sources: Sources, *, prefilter: bool) -> list[Job]:

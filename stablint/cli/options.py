@@ -56,11 +56,11 @@ FILES = (
         default=None,
         help="Leave out what .gitignore files name (the default).",
     ),
-    option("--stdin-filename", metavar="PATH", help="With -: what standard input is called."),
+    option("--stdin-filename", type=click.Path(), help="With -: what standard input is called."),
 )
 OUTPUT = (
     option("--output-format", type=click.Choice(get_args(Format)), help="How findings are written."),
-    option("-o", "--output-file", metavar="PATH", help="Write to a file instead of standard output."),
+    option("-o", "--output-file", type=click.Path(), help="Write to a file instead of standard output."),
     flag("--statistics", help="Count findings by rule instead of showing them."),
     flag("--timings", help="Show which files and rules took longest."),
     option(

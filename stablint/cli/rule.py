@@ -9,23 +9,27 @@ from typing import Any
 import rich_click as click
 
 from stablint import page
+from stablint.cli.all_rules import all_rules
 from stablint.cli.status import Status
 from stablint.cli.terminal import wants_color
-from stablint.diagnostics import DIAGNOSTICS
 from stablint.errors import UsageError
-from stablint.registry import find_rule, load_rules
+from stablint.registry import find_rule, words_for
 from stablint.rule import Rule
 
 
+def _completions(_: click.Context, __: click.Parameter, beginning: str) -> list[str]:
+    return [word for word in words_for(all_rules()) if word.startswith(beginning)]
+
+
 @click.command()
-@click.argument("name", required=False, metavar="[NAME|CODE]")
+@click.argument("name", required=False, metavar="[NAME|CODE]", shell_complete=_completions)
 @click.option("--all", "every", is_flag=True, help="List all rules.")
 @click.option("--output-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def rule(name: str | None, every: bool, output_format: str) -> int:
     """Explain a rule: what it does, why it is bad, an example, what to use instead."""
     if every == (name is not None):
         raise UsageError("stablint rule: give the name or code of one rule, or --all")
-    rules = (*load_rules(), *DIAGNOSTICS)
+    rules = all_rules()
     chosen = rules if name is None else (find_rule(name, rules),)
     if output_format == "json":
         objects = [as_object(each) for each in chosen]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+from stablint.cli.all_rules import all_rules
 from stablint.cli.inputs import Inputs
-from stablint.cli.job import Job, all_rules, jobs_for, plan_for
+from stablint.cli.job import Job, jobs_for, plan_for
 from stablint.cli.outcome import Outcome, check_jobs, wanted
 from stablint.cli.output import write_outcome
 from stablint.cli.request import Request, sources_of
