@@ -19,6 +19,7 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | whether a test around a place leaves out zero | `conditions` (functions) | `conditions` |
 | whether code asks for `self.training` before a place | `modes` (functions) | `modes` |
 | the nn.Module classes, and what their attributes hold | `models` (fact) | `classes` |
+| which layers and parameters a model knows it has | `registration` (functions) | `registration` |
 | how the file can spell a name of torch | `spelling` (function) | `spelling` |
 | what happens in training when a function runs, in order | `training_paths` (fact) | `paths` |
 | running a rule's states along such a path | `paths.Automaton` | `paths` |
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import outputs as outputs
     from stablint.static.facts import paths as paths
     from stablint.static.facts import provenance as provenance
+    from stablint.static.facts import registration as registration
     from stablint.static.facts import spelling as spelling
     from stablint.static.facts import statements as statements
     from stablint.static.facts import terms as terms

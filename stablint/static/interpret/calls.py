@@ -253,10 +253,13 @@ def _read_dictionary(
         from stablint.static.interpret.containers import item
 
         return item(interpreter, base, arguments.positional[0], node)
-    if base.open or not base.items:
+    if not base.items:
         return Unknown(node)
     keys = tuple(key for key, _ in base.items)
     values = tuple(value for _, value in base.items)
+    if base.open:
+        pair = Display("tuple", (join(*keys), join(*values)), node)
+        return Repeated({"keys": join(*keys), "values": join(*values)}.get(name, pair), node)
     if name == "keys":
         return Display("list", keys, node)
     if name == "values":

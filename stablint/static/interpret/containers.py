@@ -76,8 +76,17 @@ def elements(interpreter: Interpreter, container: Term) -> Display | Repeated | 
         case Operation(name="reversed", operands=(inner, *_)):
             found = elements(interpreter, inner)
             return Display("list", found.items[::-1], found.node) if isinstance(found, Display) else found
+        case Either(options=options):
+            return _any_of([elements(interpreter, option) for option in options])
         case _:
             return None
+
+
+def _any_of(lists: Sequence[Display | Repeated | None]) -> Repeated | None:
+    """Return what is one of several lists: a list of unknown length, as after a loop that may not run."""
+    known = [one for one in lists if one is not None]
+    items = [item for one in known for item in (one.items if isinstance(one, Display) else (one.item,))]
+    return Repeated(join(*items), known[0].node) if items and len(known) == len(lists) else None
 
 
 def _ordered_layers(layers: Term) -> Display | Repeated | None:

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import Mark, ProposedFix, Replace, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.classes import Held, Model, Models
+    from stablint.static.facts.terms import Term
+    from stablint.static.source import SourceFile
 
 
 class SubmodulesInPlainContainer(StaticRule):
@@ -578,3 +587,90 @@ class Heads(nn.Module):
         return self.by_size[x.size(-1)](x)
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report the attributes that hold layers or parameters which nothing registers."""
+        known = source.ask(facts.models)
+        seen: set[object] = set()
+        for model in known.by_class.values():
+            candidates = [(held, made) for held in model.held if (made := _made_in(known, held.term))]
+            registered = facts.registration.registered(source, model) if candidates else set()
+            for held, made in candidates:
+                lost = [term for term in made if term.node not in registered]
+                line = _first_line(known, model, held)
+                if lost and line is not None and line not in seen:
+                    seen.add(line)
+                    yield _report(source, known, model, held, lost, line)
+
+
+def _made_in(known: Models, term: Term) -> list[Any]:
+    """Return the layers and parameters made here that lie in a plain container."""
+    return [item for item in facts.registration.plain_items(term) if facts.registration.is_made(known, item)]
+
+
+def _first_line(known: Models, model: Model, held: Held) -> Any:
+    """Return the line that first puts a container into the attribute, in the class or its bases."""
+    for scope in known.interpreter.lineage(model.scope):
+        for other in known.by_class[scope].attributes.get(held.name, ()) if scope in known.by_class else ():
+            if other.lines and _is_plain(other.term):
+                return other.lines[0]
+    return None
+
+
+def _is_plain(term: Term) -> bool:
+    terms = facts.terms
+    return any(
+        isinstance(option, terms.Display | terms.Dictionary | terms.Repeated)
+        for option in terms.options(term)
+    )
+
+
+def _report(
+    source: SourceFile, known: Models, model: Model, held: Held, lost: list[Any], line: Any
+) -> Report:
+    is_harmless = not any(facts.registration.has_state(known, term) for term in lost)
+    what = "layers without parameters" if is_harmless else _called(lost)
+    return Report(
+        line.value if line.value is not None else line.node,
+        f"`{model.scope.name}` does not know of the {what} in `{held.name}`"
+        + ("" if is_harmless else ": they are not trained, moved or saved"),
+        severity=Severity.NOTE if is_harmless else None,
+        confidence=None if model.is_certain else Confidence.MEDIUM,
+        related=(Mark(lost[0].node, "made here"),),
+        fix=_fix(source, model, held, line),
+    )
+
+
+def _called(lost: list[Any]) -> str:
+    return "parameters" if all(isinstance(term, facts.terms.Operation) for term in lost) else "layers"
+
+
+def _fix(source: SourceFile, model: Model, held: Held, line: Any) -> ProposedFix | None:
+    """Wrap what is written; a list that is still empty becomes an empty ModuleList."""
+    wrapper = _wrapper(source, held, line) if not _is_annotated(line) else None
+    name = facts.spelling.spelled(source, model.scope, f"torch.nn.{wrapper}") if wrapper else None
+    if name is None:
+        return None
+    inside = facts.spelling.bare(source, line.value)
+    change = Replace(line.value, f"{name}({'' if inside == '[]' else inside})")
+    return ProposedFix(f"register them: `{name}`", Applicability.UNSAFE, (change,))
+
+
+def _is_annotated(line: Any) -> bool:
+    return any(hasattr(part, "annotation") for part in getattr(line.node, "body", ()))
+
+
+def _wrapper(source: SourceFile, held: Held, line: Any) -> str | None:
+    terms = facts.terms
+    items = list(facts.registration.plain_items(held.term))
+    known = source.ask(facts.models)
+    if not all(facts.registration.is_made(known, item) for item in items):
+        return None
+    kind = type(line.value).__name__
+    if kind in ("List", "ListComp"):
+        return "ParameterList" if _called(items) == "parameters" else "ModuleList"
+    if kind == "Dict" and isinstance(held.term, terms.Dictionary) and _called(items) == "layers":
+        keys = [key for key, _ in held.term.items]
+        if all(isinstance(key, terms.Constant) and isinstance(key.value, str) for key in keys):
+            return "ModuleDict"
+    return None
