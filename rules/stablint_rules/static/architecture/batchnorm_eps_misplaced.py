@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from stablint.finding import Applicability, Confidence, Severity
+from stablint.rule import ProposedFix, Replace, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.terms import Instance, Term
+    from stablint.static.source import SourceFile
 
 
 class BatchnormEpsMisplaced(StaticRule):
@@ -380,3 +388,68 @@ norms = nn.ModuleList(
 )
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report the layers whose epsilon is no small number."""
+        for layer, position in _POSITIONS.items():
+            for site, instance in source.ask(facts.operations).instances(f"torch.nn.{layer}"):
+                by_name = "eps" in instance.keywords
+                eps = instance.keywords.get("eps") or _at(instance.positional, position)
+                wrong = _wrong(eps, instance.positional[0] if instance.positional else None, layer)
+                if wrong is not None:
+                    confidence = Confidence.MEDIUM if by_name else None
+                    fix = None if by_name or layer not in _WITH_MOMENTUM else _fix(source, instance, eps)
+                    yield Report(site.node, wrong, confidence=confidence, fix=fix)
+
+
+_WITH_MOMENTUM = (
+    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"
+)  # fmt: skip
+_POSITIONS = {**dict.fromkeys(_WITH_MOMENTUM, 1), "LayerNorm": 1, "RMSNorm": 1, "GroupNorm": 2}
+"""Where the epsilon stands among the arguments of each layer."""
+
+_LARGE = 1e-2
+
+
+def _at(arguments: tuple[Term, ...], position: int) -> Term | None:
+    return arguments[position] if position < len(arguments) else None
+
+
+def _wrong(eps: Term | None, features: Term | None, layer: str) -> str | None:
+    """Say what stands in the place of the epsilon; None where that is small or not known."""
+    terms = facts.terms
+    if eps is None:
+        return None
+    numbers = [_number(option) for option in terms.options(eps)]
+    smallest = min((number for number in numbers if number is not None), default=0.0)
+    if None not in numbers and smallest >= _LARGE:
+        left = (0.01 / (0.01 + smallest)) ** 0.5
+        return f"{smallest:g} is the epsilon of `{layer}`: an input of variance 0.01 keeps a deviation of {left:.2g}"
+    if (
+        features is not None
+        and not isinstance(eps, terms.Constant | terms.Unknown)
+        and terms.same(eps, features)
+    ):
+        return f"the number of features is also the epsilon of `{layer}`: it hardly normalises"
+    if "momentum" in str(getattr(eps, "name", getattr(eps, "label", ""))).lower():
+        return f"a momentum is the epsilon of `{layer}`: the arguments are (features, eps, momentum)"
+    return None
+
+
+def _number(term: Term) -> float | None:
+    is_true = isinstance(term, facts.terms.Constant) and term.value is True
+    return 1.0 if is_true else facts.terms.number(term)
+
+
+def _fix(source: SourceFile, instance: Instance, eps: Term | None) -> ProposedFix | None:
+    """Name a literal momentum, translated from the convention of Keras where it is one."""
+    arguments: Any = getattr(instance.node, "args", ())
+    written: Any = arguments[1].value if len(arguments) > 1 else None
+    value = _number(eps) if eps is not None else None
+    if value is None or value >= 1 or type(written).__name__ != "Float" or written.lpar:
+        return None
+    if len(instance.positional) != 2 or "momentum" in instance.keywords or instance.open_arguments:
+        return None
+    momentum = f"{round(1 - value, 10):g}" if value >= 0.5 else source.code(written)
+    change = Replace(written, f"momentum={momentum}")
+    return ProposedFix(f"make it the momentum: `momentum={momentum}`", Applicability.UNSAFE, (change,))
