@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from stablint.static.facts.scopes import Scope, syntax
-from stablint.static.facts.terms import Either, Parameter, Term, Unknown, join
+from stablint.static.facts.terms import MOST_OPTIONS, Either, Parameter, Term, Unknown, join
 from stablint.static.interpret.interpreter import Interpreter
 from stablint.static.interpret.substitution import Substitution
 
@@ -40,27 +40,34 @@ _MOST_TERMS = 100_000
 
 
 class _Resolution(Substitution):
-    """Replaces the parameters of every function, through a few levels of callers; each term is rebuilt once."""
+    """Replaces the parameters of every function by what the calls of the file give; each term is rebuilt once."""
 
-    def __init__(self, interpreter: Interpreter, inside: tuple[Scope, ...] = ()) -> None:
+    def __init__(self, interpreter: Interpreter) -> None:
         super().__init__(interpreter, {}, None)
         self.most = _MOST_TERMS
-        self.inside = inside
-        self.inner: dict[Scope, _Resolution] = {}
+        self.running: set[Parameter] = set()
 
     def unfinished(self, term: Term) -> Term:
         return term
 
     def replacement(self, parameter: Parameter) -> Term:
-        function = parameter.function
-        actuals = self.interpreter.actuals.get(function)
-        if not actuals or function in self.inside or len(self.inside) > 3:
+        actuals = self.interpreter.actuals.get(parameter.function)
+        if not actuals or parameter in self.running:
             return parameter
-        given = [actual.get(parameter.name, parameter) for actual in actuals]
-        inner = self.inner.setdefault(function, _Resolution(self.interpreter, (*self.inside, function)))
-        # A parameter that nobody knows stays the parameter, so that it keeps its name and identity.
-        found = join(*(parameter if isinstance(term, Unknown) else inner.rebuild(term) for term in given))
-        return parameter if isinstance(found, Unknown) else found
+        self.running.add(parameter)
+        result = self._given_by(actuals, parameter)
+        self.running.discard(parameter)
+        return result
+
+    def _given_by(self, actuals: list[dict[str, Term]], parameter: Parameter) -> Term:
+        found: list[Term] = []
+        for given in {id(term): term for term in (actual.get(parameter.name) for actual in actuals)}.values():
+            # A parameter that nobody knows stays the parameter, so that it keeps its name and identity.
+            found.append(parameter if given is None or isinstance(given, Unknown) else self.rebuild(given))
+            if len(found) > MOST_OPTIONS and isinstance(join(*found), Unknown):
+                return parameter
+        joined = join(*found)
+        return parameter if isinstance(joined, Unknown) else joined
 
 
 def values(source: SourceFile) -> Values:

@@ -432,8 +432,8 @@ class Interpreter:
         function = closure.function
         bound = closure.receiver is not None and function.owner is not None and not is_static(function)
         given = self._given(function, arguments, bound)
-        self.actuals.setdefault(function, []).append(given)
-        if frame.env is not None:
+        if frame.env is not None:  # else arguments are being put in for parameters: nobody calls here
+            self.actuals.setdefault(function, []).append(given)
             self.invocations.setdefault(id(node), {})[function] = Invocation(
                 function, given, closure.receiver
             )
