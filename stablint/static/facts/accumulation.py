@@ -13,7 +13,18 @@ from stablint.static.facts.events import Kind
 from stablint.static.facts.gradients import DETACHING
 from stablint.static.facts.paths import events_in, rounds_in, training_paths
 from stablint.static.facts.scopes import Block, Scope, dotted_name, syntax
-from stablint.static.facts.terms import Attribute, Call, Constant, Operation, Term, parts
+from stablint.static.facts.terms import (
+    Attribute,
+    Call,
+    Constant,
+    Dictionary,
+    Item,
+    Operation,
+    Term,
+    parts,
+    same,
+    within,
+)
 from stablint.static.torch_api.groups import LOSSES
 
 if TYPE_CHECKING:
@@ -146,10 +157,22 @@ def graph_of(term: Term, through_calls: bool = False) -> Iterator[Term]:
             continue
         if isinstance(current, Operation | Attribute):
             yield current
-        if not isinstance(
-            current, Attribute
-        ):  # of `opt.n_critic`, `opt` being what a call returned says nothing
+        # Of `opt.n_critic`, `opt` being what a call returned says nothing.
+        if isinstance(current, Item):
+            stack.extend(_looked_up(current))
+        elif not isinstance(current, Attribute):
             stack.extend(parts(current))
+
+
+def _looked_up(item: Item) -> Iterator[Term]:
+    """Yield what an item may be: of dicts under a known key, what is known to be put there and nothing else."""
+    known = [one for one in within(item.base, 200) if isinstance(one, Dictionary)]
+    if not known or not isinstance(item.key, Constant) or not isinstance(item.key.value, str):
+        yield item.base
+        return
+    for key, value in (pair for one in known for pair in one.items):
+        if same(key, item.key):
+            yield value
 
 
 def is_loss(term: Term) -> bool:
@@ -172,7 +195,7 @@ def _is_reset(source: SourceFile, path: str, loop: Block, part: cst.CSTNode) -> 
         if other is part or block is None or not any(one.node is loop.node for one in block.outward()):
             continue
         match other:
-            case cst.Assign(targets=targets) if any(dotted_name(target.target) == path for target in targets):
+            case cst.Assign(targets=targets) if any(path in _bound(target.target) for target in targets):
                 if _accumulated(other) is None:
                     return True
             case cst.Del(target=target) if dotted_name(target) == path:
@@ -187,6 +210,15 @@ def _is_reset(source: SourceFile, path: str, loop: Block, part: cst.CSTNode) -> 
             case _:
                 pass
     return False
+
+
+def _bound(target: cst.BaseExpression) -> Iterator[str]:
+    """Yield the names that an assignment's target binds."""
+    if isinstance(target, cst.Tuple | cst.List):
+        for element in target.elements:
+            yield from _bound(element.value)
+    elif name := dotted_name(target):
+        yield name
 
 
 def _is_bounded(source: SourceFile, path: str, scope: Scope) -> bool:

@@ -9,6 +9,7 @@ from stablint.finding import Applicability, Confidence, Severity
 from stablint.rule import ProposedFix, Replace, Report, StaticRule
 from stablint.static import facts
 from stablint.static.torch_api.groups import CREATIONS
+from stablint.static.torch_api.kinds import kind
 from stablint.static.torch_api.purity import is_pure
 from stablint.static.torch_api.signatures import signature
 
@@ -367,6 +368,12 @@ class Wrapper(nn.Module):
         self.backbone = backbone
         self.backbone.half()
         self.to(torch.device("cpu"))
+
+def observe(weight):
+    observer = torch.ao.quantization.MinMaxObserver()
+    observer.to(weight.device)
+    observer(weight)
+    return observer.calculate_qparams()
 """,
         # called for what they do
         """\
@@ -601,6 +608,8 @@ def _is_tensor(term: Term) -> bool:
             if dotted.startswith("torch.Tensor."):
                 # A method that torch has and nothing is known of the receiver: `df.clip(0).round(2)`.
                 return bool(operands) and _is_tensor(operands[0])
+            if term.module is None and dotted.startswith("torch.") and dotted.rpartition(".")[2][:1].isupper():
+                return kind(dotted) in ("tensor", "parameter", "buffer")  # an observer, a profiler, a generator: `to` works in place
             return dotted.startswith("torch.") or any(_is_tensor(operand) for operand in operands)
         case facts.terms.Either(options=parts):
             return all(_is_tensor(part) for part in parts)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stablint.static.facts.accumulation import Accumulation
     from stablint.static.facts.logs import LogEntry
     from stablint.static.facts.scopes import Scope
+    from stablint.static.facts.terms import Term
     from stablint.static.source import SourceFile
 
 
@@ -525,6 +526,46 @@ def train(model, loader):
         values.append(loss.data)
     return total, weighted, kept, values
 """,
+        # made anew in every round, beside something else
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, parts, x, y):
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(100):
+        gates, penalty = [], 0
+        for part in parts:
+            gate, cost = part(x)
+            gates.append(gate)
+            penalty += cost
+        model.open(gates)
+        loss = F.mse_loss(model(x), y) + penalty
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+""",
+        # counts that are returned beside the loss and logged, and the log of a helper
+        """\
+import torch.nn.functional as F
+
+def count(sample, label):
+    right = 0
+    for one in sample["pred"]:
+        right += 1 if one == label else 0
+    return right
+
+def forward(model, criteria, sample, label):
+    logits = model(sample["input"])
+    loss = F.cross_entropy(logits, sample["target"])
+    size = sample["size"] if label is None else count(sample, label)
+    logging_output = {"loss": loss.item(), "size": size, "first": sample["size"]}
+    for name, criterion in criteria.items():
+        extra_loss, extra_log = criterion(logits, sample)
+        loss = loss + extra_loss
+        logging_output[name] = extra_log
+    return loss, size, logging_output
+""",
         # bound anew before it is kept
         """\
 import torch
@@ -879,13 +920,32 @@ def _is_kept(source: SourceFile, entry: LogEntry) -> bool:
     term = values.raw(entry.value)
     if facts.gradients.carries_graph(term) is False:
         return False
-    graph = {part for other in entry.beside for part in facts.accumulation.graph_of(values.raw(other), True)}
-    is_loss = source.code(entry.value).endswith("loss")
+    losses = [values.raw(other) for other in entry.beside if _is_named_loss(source, other)]
+    graph = {part for loss in losses for part in facts.accumulation.graph_of(loss, True)}
+    is_loss = _is_named_loss(source, entry.value)
     return any(
-        part in graph
-        and (isinstance(part, facts.terms.Operation) or (is_loss and isinstance(part, facts.terms.Call)))
+        part in graph and (_is_trained(part) or is_loss and isinstance(part, facts.terms.Call))
         for part in facts.accumulation.graph_of(term)
     )
+
+
+def _is_trained(part: Term) -> bool:
+    """Whether a part of a loss is computed by a model: a loss depends on counts, weights and masks as well."""
+    if not isinstance(part, facts.terms.Operation):
+        return False
+    if facts.accumulation.is_loss(part) or facts.gradients.carries_graph(part) or part.name in _OF_SCORES:
+        return True
+    inner = facts.accumulation.graph_of(part)
+    return part.name in ("mean", "sum") and any(isinstance(one, facts.terms.Call) for one in inner)
+
+
+_OF_SCORES = {"exp", "log_softmax", "softmax", "sigmoid", "logsigmoid", "logsumexp", "tanh", "norm"}
+"""Functions that nobody applies to a count."""
+
+
+def _is_named_loss(source: SourceFile, node: cst.BaseExpression) -> bool:
+    """Whether a returned or logged value is called a loss; what else stands in the tuple is sizes and counts."""
+    return source.code(node).rstrip(")]\"'").endswith(("loss", "losses"))
 
 
 def _carries(source: SourceFile, node: cst.BaseExpression, kept: Accumulation) -> bool:
