@@ -608,13 +608,17 @@ def _is_tensor(term: Term) -> bool:
             if dotted.startswith("torch.Tensor."):
                 # A method that torch has and nothing is known of the receiver: `df.clip(0).round(2)`.
                 return bool(operands) and _is_tensor(operands[0])
-            if term.module is None and dotted.startswith("torch.") and dotted.rpartition(".")[2][:1].isupper():
-                return kind(dotted) in ("tensor", "parameter", "buffer")  # an observer, a profiler, a generator: `to` works in place
+            if term.module is None and _is_class(dotted):  # of an observer or a profiler, `to` works in place
+                return kind(dotted) in ("tensor", "parameter", "buffer")
             return dotted.startswith("torch.") or any(_is_tensor(operand) for operand in operands)
         case facts.terms.Either(options=parts):
             return all(_is_tensor(part) for part in parts)
         case _:
             return False
+
+
+def _is_class(dotted: str) -> bool:
+    return dotted.startswith("torch.") and dotted.rpartition(".")[2][:1].isupper()
 
 
 def _is_parameter(term: Term) -> bool:

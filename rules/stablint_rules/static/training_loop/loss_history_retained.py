@@ -924,7 +924,7 @@ def _is_kept(source: SourceFile, entry: LogEntry) -> bool:
     graph = {part for loss in losses for part in facts.accumulation.graph_of(loss, True)}
     is_loss = _is_named_loss(source, entry.value)
     return any(
-        part in graph and (_is_trained(part) or is_loss and isinstance(part, facts.terms.Call))
+        part in graph and (_is_trained(part) or (is_loss and isinstance(part, facts.terms.Call)))
         for part in facts.accumulation.graph_of(term)
     )
 
