@@ -12,7 +12,7 @@ from stablint.static.facts.evaluation import values
 from stablint.static.facts.events import Kind
 from stablint.static.facts.gradients import DETACHING
 from stablint.static.facts.paths import events_in, rounds_in, training_paths
-from stablint.static.facts.scopes import Block, Scope, dotted_name, syntax
+from stablint.static.facts.scopes import Block, Scope, syntax
 from stablint.static.facts.terms import (
     Attribute,
     Call,
@@ -25,6 +25,7 @@ from stablint.static.facts.terms import (
     same,
     within,
 )
+from stablint.static.nodes import dotted_name
 from stablint.static.torch_api.groups import LOSSES
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from stablint.static.facts.evaluation import Values, without_none
-from stablint.static.facts.scopes import Scope, last_name
+from stablint.static.facts.scopes import Scope
 from stablint.static.facts.terms import (
     Attribute,
     Call,
@@ -37,6 +37,7 @@ from stablint.static.facts.terms import (
     same,
     within,
 )
+from stablint.static.nodes import last_name
 from stablint.static.torch_api import kind
 
 if TYPE_CHECKING:

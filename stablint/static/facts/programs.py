@@ -10,10 +10,11 @@ import libcst as cst
 
 from stablint.static.facts.evaluation import Values, values
 from stablint.static.facts.events import Event, Kind, events_of, gradient_written
-from stablint.static.facts.scopes import Scope, Syntax, meaningful_fields, suite_of, syntax
+from stablint.static.facts.scopes import Scope, Syntax, syntax
 from stablint.static.facts.terms import Closure, options
 from stablint.static.interpret.interpreter import Invocation
 from stablint.static.interpret.statements import grad_mode
+from stablint.static.nodes import meaningful_children, suite_of
 
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
@@ -205,11 +206,8 @@ class _Builder:
                 return [*self.expression(for_in.iter), *self.loop(node, inner)]
             case _:
                 found: list[Step] = []
-                for name in meaningful_fields(type(node)):
-                    value = getattr(node, name)
-                    for child in value if isinstance(value, list | tuple) else (value,):
-                        if isinstance(child, cst.CSTNode):
-                            found += self.expression(child)
+                for child in meaningful_children(node):
+                    found += self.expression(child)
                 return found
 
     def call(self, node: cst.Call) -> list[Step]:

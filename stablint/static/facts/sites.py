@@ -10,9 +10,10 @@ import libcst as cst
 from stablint.static.facts.evaluation import Values, values
 from stablint.static.facts.scopes import Block, Scope, syntax
 from stablint.static.facts.terms import Call, Instance, Operation, Term, options
+from stablint.static.nodes import last_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from stablint.static.source import SourceFile
 
@@ -22,10 +23,17 @@ class Site:
     """A place in the code where something is computed or called, and what it gives there."""
 
     node: cst.BaseExpression
-    term: Term
+    raw: Term
+    """In terms of the parameters of the function that it stands in."""
     scope: Scope
     statement: cst.CSTNode | None
     block: Block | None
+    values: Values
+
+    @property
+    def term(self) -> Term:
+        """What is computed, with the arguments that this file's calls give to parameters."""
+        return self.values.resolve(self.raw)
 
     def operation(self, *names: str) -> Operation | None:
         """Return the operation that this place performs, where it is one of these."""
@@ -45,10 +53,18 @@ class Operations:
     """Calls of anything else, by the last name of the callee."""
     values: Values
 
-    def named(self, *names: str) -> Iterator[tuple[Site, Operation]]:
-        """Yield the places where one of these operations is performed; parameters hold what callers give."""
+    def named(
+        self, *names: str, when: Callable[[Operation], bool] | None = None
+    ) -> Iterator[tuple[Site, Operation]]:
+        """Yield the places where one of these operations is performed; parameters hold what callers give.
+
+        Where many places are to be seen, `when` leaves out those whose operation, still in terms of parameters,
+        cannot be of interest: that is cheap.
+        """
         for name in names:
             for site in self.by_name.get(name, ()):
+                if when is not None and not any(_passes(option, when) for option in options(site.raw)):
+                    continue
                 operation = site.operation(name)
                 if operation is not None:
                     yield site, operation
@@ -72,8 +88,12 @@ class Operations:
                         yield site, option
 
 
+def _passes(term: Term, when: Callable[[Operation], bool]) -> bool:
+    return not isinstance(term, Operation) or not term.operands or when(term)
+
+
 def operations(source: SourceFile) -> Operations:
-    """Collect what the interpreter met, with parameters resolved."""
+    """Collect what the interpreter met; arguments are put in for parameters when a rule looks."""
     known = source.ask(values)
     shape = source.ask(syntax)
     by_name: dict[str, list[Site]] = {}
@@ -81,16 +101,21 @@ def operations(source: SourceFile) -> Operations:
     calls: dict[str, list[Site]] = {}
     for node, scope, statement in known.interpreter.sites.values():
         raw = known.interpreter.terms[id(node)]
-        term = known.resolve(raw)
         block = shape.blocks[statement][1] if statement in shape.blocks else scope.block
-        site = Site(node, term, scope, statement, block)
-        for option in options(term):
+        site = Site(node, raw, scope, statement, block, known)
+        for option in options(_indexed(raw, known)):
             if isinstance(option, Operation) and option.node is node:
                 by_name.setdefault(option.name, []).append(site)
             elif isinstance(option, Instance) and option.node is node:
                 made.setdefault(option.dotted, []).append(site)
             elif isinstance(option, Call) and option.node is node and isinstance(node, cst.Call):
-                from stablint.static.facts.scopes import last_name
-
                 calls.setdefault(last_name(node.func), []).append(site)
     return Operations(by_name, made, calls, known)
+
+
+def _indexed(raw: Term, known: Values) -> Term:
+    """Return the term by which a place is found: what is called may be a parameter, and another thing then."""
+    for option in options(raw):
+        if isinstance(option, Call) and known.resolve(option.callee) is not option.callee:
+            return known.resolve(raw)
+    return raw

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.facts.scopes import dotted_name
 from stablint.static.facts.terms import (
     NONE,
     Attribute,
@@ -31,6 +30,7 @@ from stablint.static.facts.terms import (
 from stablint.static.interpret.containers import appended, elements
 from stablint.static.interpret.expressions import evaluate
 from stablint.static.interpret.external import call_external, call_module, is_self_returning, tensor_method
+from stablint.static.nodes import dotted_name
 
 if TYPE_CHECKING:
     from stablint.static.interpret.frame import Frame

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import libcst as cst
 
-from stablint.static.facts.scopes import dotted_name
 from stablint.static.facts.terms import (
     Attribute,
     Constant,
@@ -27,6 +26,7 @@ from stablint.static.facts.terms import (
     number,
 )
 from stablint.static.interpret.containers import item, iterated, unrolled
+from stablint.static.nodes import dotted_name
 
 if TYPE_CHECKING:
     from stablint.static.interpret.frame import Frame

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.facts.scopes import dotted_name
 from stablint.static.facts.terms import (
     NONE,
     Attribute,
@@ -21,6 +20,7 @@ from stablint.static.facts.terms import (
     Unknown,
 )
 from stablint.static.interpret.containers import elements, iterated
+from stablint.static.nodes import dotted_name
 from stablint.static.torch_api import kind, operation, signature
 
 if TYPE_CHECKING:

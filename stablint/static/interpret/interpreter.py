@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.facts.scopes import Binding, Scope, Syntax, all_parameters, dotted_name, suite_of
+from stablint.static.facts.scopes import Binding, Scope, Syntax
 from stablint.static.facts.terms import (
     NONE,
     Attribute,
@@ -32,6 +32,7 @@ from stablint.static.interpret.expressions import evaluate
 from stablint.static.interpret.frame import Environment, Frame, join_environments
 from stablint.static.interpret.statements import grad_mode, run_suite
 from stablint.static.interpret.substitution import Substitution
+from stablint.static.nodes import all_parameters, dotted_name, suite_of
 from stablint.static.torch_api import canonical, is_module, kind, operation, signature
 
 if TYPE_CHECKING:

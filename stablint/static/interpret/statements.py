@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.facts.scopes import dotted_name
 from stablint.static.facts.terms import (
     NONE,
     ClassObject,
@@ -21,6 +20,7 @@ from stablint.static.facts.terms import (
 from stablint.static.interpret.containers import item, iterated, unrolled
 from stablint.static.interpret.expressions import binary, evaluate
 from stablint.static.interpret.frame import Frame, Loop, join_environments, widen
+from stablint.static.nodes import dotted_name
 
 if TYPE_CHECKING:
     from stablint.static.interpret.interpreter import Interpreter
