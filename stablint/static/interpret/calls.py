@@ -141,6 +141,7 @@ def _call_object(
     return Call(callee, arguments.positional, arguments.keywords, node, frame.graph)
 
 
+_GROWING_LAYERS = {"append", "extend", "add_module", "register_module"}
 _GROWING = {"append", "add", "insert", "extend", "appendleft"}
 
 
@@ -165,7 +166,7 @@ def method(
             return Unknown(node)
         case Dictionary() if name in ("get", "pop", "items", "values", "keys"):
             return _read_dictionary(interpreter, base, name, arguments, node)
-        case Instance(dotted="torch.nn.ModuleList" | "torch.nn.Sequential") if name in ("append", "extend"):
+        case Instance(dotted="torch.nn.ModuleList" | "torch.nn.Sequential") if name in _GROWING_LAYERS:
             _grow_layers(interpreter, frame, base, name, arguments, node)
             return base
         case Receiver(scope=scope):
@@ -239,11 +240,15 @@ def _grow_layers(
 ) -> None:
     path = _path(node)
     inner = elements(interpreter, base)
+    if name in ("add_module", "register_module"):
+        name, arguments = "append", Arguments(arguments.positional[1:], arguments.keywords)
     if path and frame.env is not None and arguments.positional and inner is not None:
         _grow(interpreter, frame, inner, name, arguments, node)
         grown = frame.env.get(path)
         if grown is not None:
-            interpreter.assign(frame, path, Instance(base.dotted, None, (grown,), {}, base.node))
+            is_spread = base.dotted == "torch.nn.Sequential" and isinstance(grown, Display)
+            layers = grown.items if is_spread and isinstance(grown, Display) else (grown,)
+            interpreter.assign(frame, path, Instance(base.dotted, None, layers, {}, base.node))
 
 
 def _read_dictionary(

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 MOST_ROUNDS = 64
 """A loop over more than this many known elements is not unrolled."""
 
+MOST_ITEMS = 256
+"""A comprehension that makes more than this many elements is not unrolled."""
+
 LAYER_LISTS = {"torch.nn.ModuleList", "torch.nn.Sequential", "torch.nn.ParameterList"}
 LAYER_DICTS = {"torch.nn.ModuleDict", "torch.nn.ParameterDict"}
 
@@ -165,6 +168,17 @@ def unrolled(interpreter: Interpreter, iterable: Term) -> Sequence[Term] | None:
         case _:
             pass
     return rounds if rounds is not None and len(rounds) <= MOST_ROUNDS else None
+
+
+def stated_by_loop(element: Term) -> Term:
+    """Return an element as the variable of an unrolled loop holds it: no literal that the code states there."""
+    match element:
+        case Constant(node=node) if node is not None:
+            return Constant(element.value)
+        case Display(kind="tuple", items=items):
+            return Display("tuple", tuple(stated_by_loop(item) for item in items), element.node)
+        case _:
+            return element
 
 
 def appended(container: Term, value: Term, node: cst.CSTNode, looping: bool) -> Term:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import libcst as cst
 
 from stablint.static.facts.terms import (
+    NONE,
     Attribute,
     Constant,
     Dictionary,
@@ -25,7 +26,15 @@ from stablint.static.facts.terms import (
     join,
     number,
 )
-from stablint.static.interpret.containers import item, iterated, unrolled
+from stablint.static.interpret.containers import (
+    LAYER_LISTS,
+    MOST_ITEMS,
+    elements,
+    item,
+    iterated,
+    stated_by_loop,
+    unrolled,
+)
 from stablint.static.nodes import dotted_name
 
 if TYPE_CHECKING:
@@ -40,6 +49,8 @@ def evaluate(interpreter: Interpreter, frame: Frame, node: cst.BaseExpression) -
     interpreter.terms[id(node)] = term
     if type(node) in _SITES:
         interpreter.sites[id(node)] = (node, frame.scope, frame.statement)
+        if frame.rounds:
+            interpreter.rounds.setdefault(id(node), []).append(term)
     return term
 
 
@@ -160,23 +171,40 @@ def _comprehension(
     interpreter: Interpreter, frame: Frame, node: cst.ListComp | cst.SetComp | cst.GeneratorExp
 ) -> Term:
     saved = dict(frame.env or {})
-    rounds = None
-    if node.for_in.inner_for_in is None and not node.for_in.ifs:
-        iterable = evaluate(interpreter, frame, node.for_in.iter)
-        rounds = unrolled(interpreter, iterable)
-    result: Term
-    if rounds is not None:
-        items = []
-        for element in rounds:
-            _bind(interpreter, frame, node.for_in.target, element)
-            items.append(evaluate(interpreter, frame, node.elt))
-        result = Display("list", tuple(items), node)
+    items = _rounds(interpreter, frame, node.for_in, node.elt, 1)
+    if items is not None:
+        result: Term = Display("list", tuple(items), node)
     else:
         _bind_comprehension(interpreter, frame, node.for_in)
         element = evaluate(interpreter, frame, node.elt)
         result = Repeated(element, node, lazy=isinstance(node, cst.GeneratorExp))
     frame.env = saved
     return result
+
+
+def _rounds(
+    interpreter: Interpreter, frame: Frame, part: cst.CompFor, element: cst.BaseExpression, outer: int
+) -> list[Term] | None:
+    """Return the elements of a comprehension whose rounds are known and few, those of inner loops in turn."""
+    iterable = evaluate(interpreter, frame, part.iter) if not part.ifs else None
+    rounds = unrolled(interpreter, iterable) if iterable is not None else None
+    if rounds is None or len(rounds) * outer > MOST_ITEMS:
+        return None
+    items: list[Term] = []
+    frame.rounds += 1
+    for one in rounds:
+        _bind(interpreter, frame, part.target, stated_by_loop(one))
+        inner = part.inner_for_in
+        if inner is None:
+            items.append(evaluate(interpreter, frame, element))
+            continue
+        more = _rounds(interpreter, frame, inner, element, len(rounds) * outer)
+        if more is None:
+            frame.rounds -= 1
+            return None
+        items.extend(more)
+    frame.rounds -= 1
+    return items
 
 
 def _dict_comprehension(interpreter: Interpreter, frame: Frame, node: cst.DictComp) -> Term:
@@ -215,6 +243,10 @@ def _subscript(interpreter: Interpreter, frame: Frame, node: cst.Subscript) -> T
                 if bound is not None:
                     evaluate(interpreter, frame, bound)
             keys.append(Unknown(part, "slice"))
+    if len(node.slice) == 1 and isinstance(part := node.slice[0].slice, cst.Slice):
+        cut = _cut(interpreter, base, part)
+        if cut is not None:
+            return cut
     if len(keys) == 1 and not (isinstance(keys[0], Unknown) and keys[0].label == "slice"):
         path = dotted_name(node.value)
         if path and isinstance(keys[0], Constant) and frame.env is not None:
@@ -223,6 +255,32 @@ def _subscript(interpreter: Interpreter, frame: Frame, node: cst.Subscript) -> T
                 return stored
         return item(interpreter, base, keys[0], node)
     return Operation("index", (base,), node, positional=tuple(keys), graph=frame.graph)
+
+
+def _cut(interpreter: Interpreter, base: Term, part: cst.Slice) -> Term | None:
+    """Return a part of a list, or of a container of layers."""
+    if not isinstance(base, Display | Repeated | Instance):
+        return None
+    if isinstance(base, Instance) and base.dotted not in LAYER_LISTS:
+        return None
+    kept = elements(interpreter, base)
+    if isinstance(kept, Display):
+        bounds = [_bound(interpreter, one) for one in (part.lower, part.upper, part.step)]
+        if "?" not in bounds and 0 not in bounds[2:]:
+            kept = Display(kept.kind, kept.items[slice(*bounds)], kept.node)  # type: ignore[arg-type]
+        elif kept.items:
+            kept = Repeated(join(*kept.items), kept.node)
+    if kept is None or not isinstance(base, Instance):
+        return kept
+    is_spread = base.dotted == "torch.nn.Sequential" and isinstance(kept, Display)
+    layers = kept.items if is_spread and isinstance(kept, Display) else (kept,)
+    return Instance(base.dotted, None, layers, {}, base.node)
+
+
+def _bound(interpreter: Interpreter, node: cst.BaseExpression | None) -> int | Literal["?"] | None:
+    held = interpreter.terms.get(id(node)) if node is not None else NONE
+    value = held.value if isinstance(held, Constant) else "?"
+    return value if value is None or (isinstance(value, int) and not isinstance(value, bool)) else "?"
 
 
 _FOLDED: dict[str, Callable[[Any, Any], Any]] = {
@@ -264,8 +322,9 @@ def binary(
     """Return `left symbol right`, folded where both are numbers or lists."""
     a, b = number(left), number(right)
     if a is not None and b is not None and symbol in _FOLDED and not (symbol == "Power" and abs(b) > 64):
+        is_stated = all(isinstance(side, Constant) and side.node is not None for side in (left, right))
         try:
-            return Constant(_FOLDED[symbol](a, b), node)
+            return Constant(_FOLDED[symbol](a, b), node if is_stated else None)
         except (ArithmeticError, ValueError):
             return Unknown(node)
     if symbol == "Add" and isinstance(left, Display) and isinstance(right, Display):
@@ -306,7 +365,34 @@ def _comparison(interpreter: Interpreter, frame: Frame, node: cst.Comparison) ->
     for part in node.comparisons:
         operands.append(evaluate(interpreter, frame, part.comparator))
         names.append(type(part.operator).__name__)
+    if len(operands) == 2 and names[0] in _COMPARED:
+        left, right = operands
+        if isinstance(left, Constant) and isinstance(right, Constant) and _differs_by_round(left, right):
+            return _decided(names[0], left, right, node)
     return Operation("compare", tuple(operands), node, positional=tuple(Constant(name) for name in names))
+
+
+def _differs_by_round(left: Constant, right: Constant) -> bool:
+    """Whether a comparison is about the variable of an unrolled loop."""
+    return None in (left.node, right.node) and None not in (left.value, right.value)
+
+
+def _decided(symbol: str, left: Constant, right: Constant, node: cst.Comparison) -> Term:
+    """Compare what differs from round to round of an unrolled loop."""
+    try:
+        return Constant(bool(_COMPARED[symbol](left.value, right.value)), node)
+    except TypeError:
+        return Unknown(node)
+
+
+_COMPARED: dict[str, Callable[[Any, Any], Any]] = {
+    "Equal": operator.eq,
+    "NotEqual": operator.ne,
+    "LessThan": operator.lt,
+    "LessThanEqual": operator.le,
+    "GreaterThan": operator.gt,
+    "GreaterThanEqual": operator.ge,
+}
 
 
 def _boolean(interpreter: Interpreter, frame: Frame, node: cst.BooleanOperation) -> Term:

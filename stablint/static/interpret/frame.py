@@ -37,6 +37,8 @@ class Frame:
     graph: bool = True
     depth: int = 0
     """How many loops that are not unrolled the current statement stands in."""
+    rounds: int = 0
+    """How many loops that are unrolled it stands in."""
     statement: cst.CSTNode | None = None
 
 

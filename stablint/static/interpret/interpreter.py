@@ -69,6 +69,8 @@ class Interpreter:
         """What the expression, assignment target or augmented assignment of this id held, on the last pass over it."""
         self.sites: dict[int, tuple[cst.BaseExpression, Scope, cst.CSTNode | None]] = {}
         """The calls and binary operators met, with the function and statement they stand in."""
+        self.rounds: dict[int, list[Term]] = {}
+        """What those in unrolled loops held in each round."""
         self.outcomes: dict[Scope, Outcome] = {}
         self.frames: dict[Scope, Frame] = {}
         self.running: list[Scope] = []

@@ -17,7 +17,7 @@ from stablint.static.facts.terms import (
     Term,
     Unknown,
 )
-from stablint.static.interpret.containers import item, iterated, unrolled
+from stablint.static.interpret.containers import item, iterated, stated_by_loop, unrolled
 from stablint.static.interpret.expressions import binary, evaluate
 from stablint.static.interpret.frame import Frame, Loop, join_environments, widen
 from stablint.static.nodes import dotted_name
@@ -167,13 +167,15 @@ def _statements(suite: cst.BaseSuite) -> int:
 def _unrolled_for(interpreter: Interpreter, frame: Frame, node: cst.For, rounds: Sequence[Term]) -> None:
     loop = Loop()
     frame.loops.append(loop)
+    frame.rounds += 1
     for element in rounds:
         if frame.env is None:
             break
-        bind(interpreter, frame, node.target, element)
+        bind(interpreter, frame, node.target, stated_by_loop(element))
         run_suite(interpreter, frame, node.body.body)
         frame.env = join_environments(frame.env, *loop.continues)
         loop.continues.clear()
+    frame.rounds -= 1
     frame.loops.pop()
     frame.env = join_environments(frame.env, *loop.breaks)
 
