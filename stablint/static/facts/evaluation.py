@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.facts.scopes import Scope, syntax
+from stablint.static.facts.scopes import syntax
 from stablint.static.facts.terms import MOST_OPTIONS, Either, Parameter, Term, Unknown, join
 from stablint.static.interpret.interpreter import Interpreter
 from stablint.static.interpret.substitution import Substitution

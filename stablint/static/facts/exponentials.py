@@ -53,13 +53,13 @@ class Formula:
 
 def formulas(operations: Operations) -> Iterator[Formula]:
     """Yield the formulas of a file."""
-    if "exp" not in operations.by_name:
+    if next(operations.named("exp"), None) is None:
         return
     for site, operation in operations.named(*_LOGARITHMS):
         formula = _of_logarithm(site, operation) if operation.operands else None
         if formula is not None:
             yield formula
-    for site, operation in operations.named("div"):
+    for site, operation in operations.named("div", when=_may_divide_exponential):
         formula = _of_division(site, operation) if len(operation.operands) == 2 else None
         if formula is not None:
             yield formula
@@ -109,6 +109,12 @@ def _scattered(term: Term) -> Term | None:
             return values if is_sum else None
         case _:
             return None
+
+
+def _may_divide_exponential(operation: Operation) -> bool:
+    """Whether the numerator is an exponential, or nothing is known of it before arguments are put in."""
+    made = origins(operation.operands[0], _UNCHANGED)
+    return any(not isinstance(origin, Operation) or origin.name == "exp" for origin in made)
 
 
 def _exponential(term: Term) -> Operation | None:

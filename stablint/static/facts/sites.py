@@ -101,7 +101,8 @@ def operations(source: SourceFile) -> Operations:
     calls: dict[str, list[Site]] = {}
     for node, scope, statement in known.interpreter.sites.values():
         raw = known.interpreter.terms[id(node)]
-        block = shape.blocks[statement][1] if statement in shape.blocks else scope.block
+        stands = shape.blocks.get(statement) if statement is not None else None
+        block = stands[1] if stands is not None else scope.block
         site = Site(node, raw, scope, statement, block, known)
         for option in options(_indexed(raw, known)):
             if isinstance(option, Operation) and option.node is node:

@@ -157,9 +157,16 @@ class Substitution:
         return apply(self.interpreter, frame, callee, arguments, node)
 
     def _all(self, terms: tuple[Term, ...]) -> tuple[Term, ...]:
-        rebuilt = tuple(self.rebuild(term) for term in terms)
-        return terms if all(a is b for a, b in zip(rebuilt, terms, strict=True)) else rebuilt
+        if not terms:
+            return terms
+        rebuilt = [self.rebuild(term) for term in terms]
+        for old, new in zip(terms, rebuilt, strict=True):
+            if old is not new:
+                return tuple(rebuilt)
+        return terms
 
     def _named(self, terms: Mapping[str, Term]) -> Mapping[str, Term]:
+        if not terms:
+            return terms
         rebuilt = {name: self.rebuild(term) for name, term in terms.items()}
         return terms if all(rebuilt[name] is terms[name] for name in terms) else rebuilt
