@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import libcst as cst
 
 from stablint.static.facts.provenance import REARRANGING, origins
+from stablint.static.facts.sites import operations
 from stablint.static.facts.spelling import loses_comment, written_operand
 from stablint.static.facts.terms import Operation, Term
 
@@ -39,6 +41,26 @@ def output(term: Term, *kinds: OutputKind) -> Operation | None:
             return None
         found.append(origin)
     return min(found, key=lambda made: kinds.index(KINDS[made.name]), default=None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairing:
+    """An activation and the losses of one kind that are given its result."""
+
+    made: Operation
+    losses: tuple[Operation, ...]
+
+
+def pairings(source: SourceFile, loss: str, *kinds: OutputKind) -> list[Pairing]:
+    """Return the activations whose result is given to a loss, each once however many losses take it."""
+    found: dict[cst.CSTNode, tuple[Operation, list[Operation]]] = {}
+    for _, taking in source.ask(operations).named(loss):
+        made = output(taking.operands[0], *kinds) if taking.operands else None
+        if made is not None:
+            _, losses = found.setdefault(made.node, (made, []))
+            if all(other.node is not taking.node for other in losses):
+                losses.append(taking)
+    return [Pairing(made, tuple(losses)) for made, losses in found.values()]
 
 
 def written_inside(source: SourceFile, loss: Operation, made: Operation) -> cst.BaseExpression | None:

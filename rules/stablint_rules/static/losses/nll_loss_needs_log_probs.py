@@ -90,8 +90,8 @@ import torch.nn.functional as F
 def train(model, loader):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for x, y in loader:
-        probs = F.softmax(model(x), dim=1)
-        loss = F.nll_loss(probs, y)  # flagged
+        probs = F.softmax(model(x), dim=1)  # flagged
+        loss = F.nll_loss(probs, y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -110,7 +110,7 @@ class CharRNN(nn.Module):
 
     def forward(self, x, hidden):
         both = torch.cat((x, hidden), 1)
-        return self.softmax(self.i2o(both)), self.i2h(both)
+        return self.softmax(self.i2o(both)), self.i2h(both)  # flagged
 
 rnn = CharRNN(57, 128, 18)
 criterion = nn.NLLLoss()
@@ -121,7 +121,7 @@ def train(category, line):
     optimizer.zero_grad()
     for letter in line:
         output, hidden = rnn(letter, hidden)
-    loss = criterion(output, category)  # flagged
+    loss = criterion(output, category)
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -133,11 +133,11 @@ from torch import nn
 
 class Trainer:
     def __init__(self):
-        self.model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3), nn.Softmax(-1))
+        self.model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3), nn.Softmax(-1))  # flagged
         self.criterion = nn.NLLLoss(weight=torch.tensor([1.0, 2.0, 1.0]))
 
     def loss(self, x, y):
-        return self.criterion(self.model(x), y)  # flagged
+        return self.criterion(self.model(x), y)
 """,
         # raw outputs: a warning
         """\
@@ -402,29 +402,25 @@ def loss(x, y):
     ]
 
     def check(self, source: SourceFile) -> Iterator[Report]:
-        """Report negative log-likelihoods of what has seen no logarithm."""
-        for site, loss in source.ask(facts.operations).named("nll_loss"):
-            if not loss.operands:
-                continue
-            made = facts.outputs.output(loss.operands[0], "softmax", "raw")
-            if made is None:
-                continue
-            is_raw = facts.outputs.KINDS[made.name] == "raw"
-            fix = _fix(source, loss, made)
+        """Report softmaxes, and the losses of raw outputs, where a negative log-likelihood wants logarithms."""
+        for pairing in facts.outputs.pairings(source, "nll_loss", "softmax"):
+            made = pairing.made
+            fix = _fix(source, pairing.losses[0], made)
             yield Report(
-                site.node,
-                _message(made, is_raw),
-                severity=Severity.WARNING if is_raw else None,
-                confidence=Confidence.MEDIUM if is_raw else None,
-                related=() if fix else (Mark(made.node, f"the {made.name}"),),
+                made.node,
+                f"nll_loss of {made.name} is -p, a number between -1 and 0: it needs log-probabilities",
+                related=() if fix else tuple(Mark(loss.node, "the loss that takes it") for loss in pairing.losses),
                 fix=fix,
             )
-
-
-def _message(made: Operation, is_raw: bool) -> str:
-    if is_raw:
-        return f"nll_loss of the raw output of {made.name} has no lower bound: it needs log-probabilities"
-    return f"nll_loss of {made.name} is -p, a number between -1 and 0: it needs log-probabilities"
+        for pairing in facts.outputs.pairings(source, "nll_loss", "raw"):
+            for loss in pairing.losses:
+                yield Report(
+                    loss.node,
+                    f"nll_loss of the raw output of {pairing.made.name} has no lower bound: it needs log-probabilities",
+                    severity=Severity.WARNING,
+                    confidence=Confidence.MEDIUM,
+                    related=(Mark(pairing.made.node, f"the {pairing.made.name}"),),
+                )
 
 
 def _fix(source: SourceFile, loss: Operation, made: Operation) -> ProposedFix | None:

@@ -94,8 +94,8 @@ def train(model, loader):
     criterion = nn.BCEWithLogitsLoss(pos_weight=torch.tensor([3.0]))
     optimizer = torch.optim.Adam(model.parameters())
     for x, y in loader:
-        out = torch.sigmoid(model(x))
-        loss = criterion(out.squeeze(1), y.float())  # flagged
+        out = torch.sigmoid(model(x))  # flagged
+        loss = criterion(out.squeeze(1), y.float())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -114,7 +114,7 @@ class Segmenter(nn.Module):
 
     def forward(self, x):
         x = F.relu(self.body(x))
-        return torch.sigmoid(self.head(x))
+        return torch.sigmoid(self.head(x))  # flagged
 
 class Trainer:
     def __init__(self):
@@ -123,21 +123,21 @@ class Trainer:
 
     def loss(self, image, mask):
         predicted = self.net(image)
-        return self.bce(predicted, mask)  # flagged
+        return self.bce(predicted, mask)
 """,
         # a discriminator that ends in nn.Sigmoid
         """\
 import torch
 from torch import nn
 
-D = nn.Sequential(nn.Linear(784, 256), nn.LeakyReLU(0.2), nn.Linear(256, 1), nn.Sigmoid())
+D = nn.Sequential(nn.Linear(784, 256), nn.LeakyReLU(0.2), nn.Linear(256, 1), nn.Sigmoid())  # flagged
 G = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 784), nn.Tanh())
 bce = nn.BCEWithLogitsLoss()
 
 def d_loss(real):
     ones, zeros = torch.ones(real.size(0), 1), torch.zeros(real.size(0), 1)
-    real_loss = bce(D(real), ones)  # flagged
-    fake_loss = bce(D(G(torch.randn(real.size(0), 64)).detach()), zeros)  # flagged
+    real_loss = bce(D(real), ones)
+    fake_loss = bce(D(G(torch.randn(real.size(0), 64)).detach()), zeros)
     return real_loss + fake_loss
 """,
         # one of two heads
@@ -151,13 +151,13 @@ class TwoHeads(nn.Module):
         self.obj = nn.Linear(32, 1)
 
     def forward(self, x):
-        return self.box(x), self.obj(x).sigmoid()
+        return self.box(x), self.obj(x).sigmoid()  # flagged
 
 def loss(x, box, obj):
     model = TwoHeads()
     out = model(x)
     box_loss = nn.functional.smooth_l1_loss(out[0], box)
-    return box_loss + nn.functional.binary_cross_entropy_with_logits(out[1], obj)  # flagged
+    return box_loss + nn.functional.binary_cross_entropy_with_logits(out[1], obj)
 """,
         # in a Lightning module, and through a helper
         """\
@@ -172,11 +172,11 @@ class Tagger(L.LightningModule):
         self.loss = nn.BCEWithLogitsLoss()
 
     def probabilities(self, x):
-        return torch.sigmoid(self.fc(x))
+        return torch.sigmoid(self.fc(x))  # flagged
 
     def training_step(self, batch, batch_idx):
         x, y = batch
-        return self.loss(self.probabilities(x), y)  # flagged
+        return self.loss(self.probabilities(x), y)
 """,
     ]
 
@@ -367,17 +367,15 @@ def loss(model, x, y):
     ]
 
     def check(self, source: SourceFile) -> Iterator[Report]:
-        """Report binary cross-entropies with logits of a sigmoid or softmax."""
-        for site, loss in source.ask(facts.operations).named("binary_cross_entropy_with_logits"):
-            made = facts.outputs.output(loss.operands[0], "sigmoid", "softmax") if loss.operands else None
-            if made is None:
-                continue
-            fix = _fix(source, loss, made)
+        """Report activations whose result is given to a binary cross-entropy with logits."""
+        for pairing in facts.outputs.pairings(source, "binary_cross_entropy_with_logits", "sigmoid", "softmax"):
+            made = pairing.made
+            fix = _fix(source, pairing.losses[0], made)
             yield Report(
-                site.node,
+                made.node,
                 f"{made.name} before binary_cross_entropy_with_logits, which takes the sigmoid itself: "
                 "no loss below 0.693 for a negative target, none below 0.313 for a positive",
-                related=() if fix else (Mark(made.node, f"the {made.name}"),),
+                related=() if fix else tuple(Mark(loss.node, "the loss that takes it") for loss in pairing.losses),
                 fix=fix,
             )
 

@@ -116,7 +116,7 @@ class Net(nn.Module):
 
     def forward(self, x):
         x = F.relu(self.fc1(x.view(-1, 784)))
-        return F.softmax(self.fc2(x), dim=1)
+        return F.softmax(self.fc2(x), dim=1)  # flagged
 
 def train(loader):
     net = Net()
@@ -124,7 +124,7 @@ def train(loader):
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
     for x, y in loader:
         optimizer.zero_grad()
-        loss = criterion(net(x), y)  # flagged
+        loss = criterion(net(x), y)
         loss.backward()
         optimizer.step()
 """,
@@ -138,14 +138,14 @@ model = nn.Sequential(
     nn.Linear(20, 64),
     nn.ReLU(),
     nn.Linear(64, 3),
-    nn.Softmax(dim=1),
+    nn.Softmax(dim=1),  # flagged
 ).to(device)
 loss_fn = nn.CrossEntropyLoss(label_smoothing=0.1).to(device)
 
 def train(loader, optimizer):
     for x, y in loader:
         out = model(x.to(device))
-        loss = loss_fn(out, y.to(device))  # flagged
+        loss = loss_fn(out, y.to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -156,9 +156,9 @@ from torch.nn.functional import cross_entropy, softmax
 
 def loss(features, weight, target):
     logits = features @ weight
-    probs = softmax(logits, dim=-1)
+    probs = softmax(logits, dim=-1)  # flagged
     probs = probs.view(-1, probs.size(-1)).float()
-    return cross_entropy(probs[:, :10].contiguous(), target.view(-1))  # flagged
+    return cross_entropy(probs[:, :10].contiguous(), target.view(-1))
 """,
         # the second of two outputs
         """\
@@ -172,13 +172,13 @@ class Net(nn.Module):
 
     def forward(self, x):
         logits = self.linear(x)
-        probas = torch.softmax(logits, dim=1)
+        probas = torch.softmax(logits, dim=1)  # flagged
         return logits, probas
 
 def step(x, y):
     model = Net()
     logits, probas = model(x)
-    return nn.functional.cross_entropy(probas, y)  # flagged
+    return nn.functional.cross_entropy(probas, y)
 """,
         # a trainer holds model and loss
         """\
@@ -192,7 +192,7 @@ class Head(nn.Module):
         self.act = nn.Softmax(dim=-1)
 
     def forward(self, x):
-        return self.act(self.fc(x))
+        return self.act(self.fc(x))  # flagged
 
 class Trainer:
     def __init__(self):
@@ -202,7 +202,7 @@ class Trainer:
 
     def training_step(self, batch):
         out = self.model(batch["x"])
-        loss = self.criterion(out, batch["y"])  # flagged
+        loss = self.criterion(out, batch["y"])
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -219,11 +219,11 @@ class Classifier(L.LightningModule):
         self.layer = torch.nn.Linear(28 * 28, 10)
 
     def forward(self, x):
-        return torch.softmax(self.layer(x.flatten(1)), dim=1)
+        return torch.softmax(self.layer(x.flatten(1)), dim=1)  # flagged
 
     def training_step(self, batch, batch_idx):
         x, y = batch
-        loss = F.cross_entropy(self(x), y)  # flagged
+        loss = F.cross_entropy(self(x), y)
         self.log("train_loss", loss)
         return loss
 """,
@@ -236,10 +236,10 @@ import torch.nn.functional as F
 normalise = partial(F.softmax, dim=1)
 
 def predict(model, x):
-    return torch.softmax(model(x), dim=1)
+    return torch.softmax(model(x), dim=1)  # flagged
 
 def loss(model, x, y):
-    return F.cross_entropy(predict(model, x), y)  # flagged
+    return F.cross_entropy(predict(model, x), y)
 
 def other_loss(model, x, y):
     return F.cross_entropy(normalise(model(x)), y)  # flagged
@@ -257,13 +257,13 @@ class Detector(nn.Module):
         self.box = nn.Linear(64, 4)
 
     def forward(self, x):
-        return {"class": self.cls(x).softmax(-1), "box": self.box(x)}
+        return {"class": self.cls(x).softmax(-1), "box": self.box(x)}  # flagged
 
 def loss(x, y, box):
     out = Detector()(x)
-    a = criteria["class"](out["class"], y)  # flagged
+    a = criteria["class"](out["class"], y)
     b = criteria["box"](out["box"], box)
-    c = nn.CrossEntropyLoss()(out["class"], y)  # flagged
+    c = nn.CrossEntropyLoss()(out["class"], y)
     return a + b + c
 """,
         # an auxiliary head of a discriminator
@@ -275,7 +275,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.body = nn.Sequential(nn.Conv2d(1, 64, 4, 2, 1), nn.LeakyReLU(0.2), nn.Flatten())
         self.adv_layer = nn.Sequential(nn.Linear(64 * 14 * 14, 1), nn.Sigmoid())
-        self.aux_layer = nn.Sequential(nn.Linear(64 * 14 * 14, 10), nn.Softmax(dim=1))
+        self.aux_layer = nn.Sequential(nn.Linear(64 * 14 * 14, 10), nn.Softmax(dim=1))  # flagged
 
     def forward(self, img):
         h = self.body(img)
@@ -287,7 +287,7 @@ discriminator = Discriminator()
 
 def d_loss(real, valid, labels):
     validity, aux = discriminator(real)
-    return (adversarial_loss(validity, valid) + auxiliary_loss(aux, labels)) / 2  # flagged
+    return (adversarial_loss(validity, valid) + auxiliary_loss(aux, labels)) / 2
 """,
         # redundant, not wrong: a note
         """\
@@ -300,10 +300,10 @@ class Net(nn.Module):
         self.net = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
 
     def forward(self, x):
-        return torch.log_softmax(self.net(x), dim=1)
+        return torch.log_softmax(self.net(x), dim=1)  # flagged
 
 def loss(x, y, criterion: nn.CrossEntropyLoss):
-    return criterion(Net()(x), y)  # flagged
+    return criterion(Net()(x), y)
 """,
         # on every branch
         """\
@@ -313,8 +313,8 @@ def loss(logits, y, temperature=None):
     if temperature is None:
         p = F.softmax(logits, dim=1)
     else:
-        p = F.softmax(logits / temperature, dim=1)
-    return F.cross_entropy(p, y)  # flagged
+        p = F.softmax(logits / temperature, dim=1)  # flagged
+    return F.cross_entropy(p, y)
 """,
     ]
 
@@ -674,20 +674,16 @@ def loss(x, y):
     ]
 
     def check(self, source: SourceFile) -> Iterator[Report]:
-        """Report cross-entropies of something that has been through a softmax or sigmoid."""
-        for site, loss in source.ask(facts.operations).named("cross_entropy"):
-            if not loss.operands:
-                continue
-            made = facts.outputs.output(loss.operands[0], "sigmoid", "softmax", "log-softmax")
-            if made is None:
-                continue
+        """Report softmaxes and sigmoids whose result is given to a cross-entropy."""
+        for pairing in facts.outputs.pairings(source, "cross_entropy", "sigmoid", "softmax", "log-softmax"):
+            made = pairing.made
             is_redundant = made.name == "log_softmax"
-            fix = _fix(source, loss, made)
+            fix = _fix(source, pairing.losses[0], made)
             yield Report(
-                site.node,
+                made.node,
                 _message(made, is_redundant),
                 severity=Severity.NOTE if is_redundant else None,
-                related=() if fix else (Mark(made.node, f"the {made.name}"),),
+                related=() if fix else tuple(Mark(loss.node, "the loss that takes it") for loss in pairing.losses),
                 fix=fix,
             )
 
