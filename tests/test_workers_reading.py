@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -55,12 +56,25 @@ def test_what_is_no_file_is_named(
     assert str(refused.value) == reason
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "secret.py"
-    path.touch(mode=0)
-    with pytest.raises(RefusedError, match="permission denied"):
-        read_file(str(path))
+@pytest.fixture
+def nobody() -> Iterator[None]:
+    """Be no longer root, who may read everything."""
+    if os.name == "nt":
+        pytest.skip("POSIX permissions")
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    yield
+    if root:
+        os.seteuid(0)
+
+
+def test_a_file_without_permission_is_named(nobody: None) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # one that nobody may enter
+        path = Path(folder, "secret.py")
+        path.touch(mode=0)
+        with pytest.raises(RefusedError, match="permission denied"):
+            read_file(str(path))
 
 
 def test_a_name_that_none_can_have_is_named() -> None:
