@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -33,6 +33,8 @@ def leaves_out_zero(condition: Term, value: Term, holds: bool = True) -> bool:
             return holds and any(leaves_out_zero(part, value, holds) for part in parts)
         case Operation(name="or" | "bitwise_or" | "logical_or", operands=parts):
             return not holds and any(leaves_out_zero(part, value, holds) for part in parts)
+        case Operation(name="any" | "all" as name, operands=(inner,)):
+            return holds is (name == "all") and leaves_out_zero(inner, value, holds)
         case Operation(name="not" | "bitwise_not" | "logical_not", operands=(inner,)):
             return leaves_out_zero(inner, value, not holds)
         case Operation(name=name, operands=(inner, *_)) if name in _CASTS:
@@ -67,10 +69,41 @@ def _compared(condition: Operation, value: Term, holds: bool) -> bool:
 
 def tests_around(values: Values, site: Site) -> Iterator[tuple[Term, bool]]:
     """Yield what was tested on the way to a place, in terms of its own function, and whether it held."""
+    inside: cst.CSTNode | None = site.statement
     for block in site.block.outward() if site.block is not None else ():
         node = block.node
         if isinstance(node, cst.If | cst.While) and block.kind in ("if", "else", "while"):
             yield values.raw(node.test), block.kind != "else"
+        yield from _left_before(values, node, inside)
+        inside = node
+    yield from _left_before(values, site.scope.function.node, inside)
+
+
+def _left_before(
+    values: Values, around: cst.CSTNode, inside: cst.CSTNode | None
+) -> Iterator[tuple[Term, bool]]:
+    """Yield the tests of `if x == 0: return` above a statement of a suite: none of them held."""
+    for suite in (around, getattr(around, "orelse", None)):
+        body = getattr(suite, "body", None)
+        statements = body.body if isinstance(body, cst.BaseSuite) else body
+        if not isinstance(statements, Sequence):
+            continue
+        place = next((index for index, one in enumerate(statements) if _is_or_holds(one, inside)), None)
+        for one in statements[:place] if place is not None else ():
+            if isinstance(one, cst.If) and one.orelse is None and _leaves(one.body):
+                yield values.raw(one.test), False
+
+
+def _is_or_holds(statement: cst.CSTNode, inside: cst.CSTNode | None) -> bool:
+    return statement is inside or (
+        isinstance(statement, cst.SimpleStatementLine) and any(part is inside for part in statement.body)
+    )
+
+
+def _leaves(suite: cst.BaseSuite) -> bool:
+    last = suite.body[-1] if suite.body else None
+    parts = last.body if isinstance(last, cst.SimpleStatementLine) else suite.body
+    return bool(parts) and isinstance(parts[-1], cst.Return | cst.Raise | cst.Continue | cst.Break)
 
 
 def is_tested(values: Values, site: Site) -> bool:

@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING
 
 from stablint.static.facts.consumers import uses
 from stablint.static.facts.evaluation import values
-from stablint.static.facts.gradients import enclosing_class, is_constant, is_optimizer_class
-from stablint.static.facts.scopes import Scope
+from stablint.static.facts.gradients import (
+    carries_graph,
+    enclosing_class,
+    is_constant,
+    is_optimizer_class,
+)
+from stablint.static.facts.scopes import Scope, syntax
 from stablint.static.facts.sites import Site
 from stablint.static.facts.terms import Operation, options
 
@@ -36,3 +41,20 @@ def is_trained_through(source: SourceFile, site: Site, operation: Operation) -> 
         for option in options(raw)
         if isinstance(option, Operation) and option.node is operation.node and option.name == operation.name
     )
+
+
+def carries_gradient(source: SourceFile, site: Site, operation: Operation) -> bool:
+    """Whether a gradient may flow through an operation to what it works on: that is not cut off either."""
+    cut = all(carries_graph(operand) is False for operand in operation.operands)
+    return not cut and is_trained_through(source, site, operation)
+
+
+def is_training_code(source: SourceFile) -> bool:
+    """Whether a file has to do with layers, losses or backward at all, and not only with data."""
+    shape = source.ask(syntax)
+    if "backward" in shape.identifiers:
+        return True
+    scopes = (shape.module, *shape.functions)
+    bindings = (one for scope in scopes for bound in scope.bindings.values() for one in bound)
+    imported = [binding.dotted for binding in bindings if binding.dotted is not None]
+    return any(dotted.startswith("torch.nn") or "lightning" in dotted for dotted in imported)

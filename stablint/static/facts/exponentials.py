@@ -70,20 +70,37 @@ def _of_logarithm(site: Site, operation: Operation) -> Formula | None:
     if operation.name == "log1p":
         inside = _exponential(argument)
         return Formula(site, operation, "softplus", (inside,)) if inside is not None else None
-    added = made_by(argument, "add", through=_UNCHANGED)
-    if added is not None:
-        parts = [_exponential(part) for part in added.operands]
-        known = tuple(part for part in parts if part is not None)
-        if len(known) == 2:
-            return Formula(site, operation, "logaddexp", known, added)
-        if known and 1 in (number(part) for part in added.operands):
-            return Formula(site, operation, "softplus", known, added)
-    reduction = made_by(without_epsilon(argument), "sum", "mean", through=_UNCHANGED)
-    inside = _exponential(reduction.operands[0]) if reduction is not None else None
-    if reduction is None or inside is None:
+    added = made_by(without_epsilon(argument), "add", through=_UNCHANGED)
+    parts = list(summands(added)) if added is not None else []
+    bare = tuple(found for part in parts if (found := _exponential(part)) is not None)
+    if len(parts) == 2 and len(bare) == 2:
+        return Formula(site, operation, "logaddexp", bare, added)
+    if len(parts) == 2 and len(bare) == 1 and 1 in map(number, parts):
+        return Formula(site, operation, "softplus", bare, added)
+    sums = [_summed(part) for part in parts or [without_epsilon(argument)]]
+    exponentials = (*bare, *(inside for _, inside in filter(None, sums)))
+    if not exponentials or len(exponentials) < len(parts):
         return None
-    kind: Kind = "logsumexp" if reduction.name == "sum" else "logmeanexp"
-    return Formula(site, operation, kind, (inside,), reduction)
+    reduction = sums[0][0] if sums[0] is not None and not parts else None
+    is_mean = reduction is not None and reduction.name == "mean"
+    return Formula(site, operation, "logmeanexp" if is_mean else "logsumexp", exponentials, reduction)
+
+
+def _summed(term: Term) -> tuple[Operation, Operation] | None:
+    """Return a sum or mean and the exponential inside it."""
+    reduction = made_by(term, "sum", "mean", through=_UNCHANGED)
+    inside = _exponential(reduction.operands[0]) if reduction is not None else None
+    return None if reduction is None or inside is None else (reduction, inside)
+
+
+def summands(term: Term) -> Iterator[Term]:
+    """Yield what is added up in a term, looking into sums of sums."""
+    inner = made_by(term, "add", through=_UNCHANGED)
+    if inner is None:
+        yield term
+        return
+    for operand in inner.operands:
+        yield from summands(operand)
 
 
 def _of_division(site: Site, operation: Operation) -> Formula | None:

@@ -111,8 +111,9 @@ def _compute(term: Term, look: Look) -> Interval:
             return _element(base, key, look)
         case Attribute(base=base, name="values" | "data" | "mT" | "T"):
             return look(base)
-        case Parameter(default=Constant() as default) if is_epsilon(term) and look(default).is_positive:
-            return look(default)
+        case Parameter(default=Constant() as default) if look(default).is_positive:
+            # A width, a temperature: whoever sets it to another value hardly sets it to zero.
+            return look(default) if is_epsilon(term) else POSITIVE
         case Parameter() | Unknown() | Attribute():
             return SMALL if is_epsilon(term) else TOP
         case Display(items=items) if items:

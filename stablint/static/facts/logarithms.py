@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stablint.static.facts.gradients import carries_graph
 from stablint.static.facts.intervals import INF, interval, single
 from stablint.static.facts.provenance import REARRANGING, made_by, origins
 from stablint.static.facts.sites import Operations, Site
@@ -27,11 +26,6 @@ class Logarithm:
     operation: Operation
     argument: Term
     complement: bool
-
-    @property
-    def is_recorded(self) -> bool:
-        """Whether a gradient may flow through the logarithm."""
-        return self.operation.graph and carries_graph(self.argument) is not False
 
     @property
     def softmax(self) -> Operation | None:

@@ -552,22 +552,23 @@ def reconstruction(adj, edge_index, negatives, score):
             if facts.conditions.is_tested(values, found.site):
                 continue
             fix = _fix(source, found, sigmoid)
+            is_trained = facts.differentiation.carries_gradient(source, found.site, found.operation)
             yield Report(
                 found.site.node,
-                _message(found, fix is not None),
-                severity=None if found.is_recorded else Severity.NOTE,
+                _message(found, fix is not None, is_trained),
+                severity=None if is_trained else Severity.NOTE,
                 related=() if fix else (Mark(sigmoid.node, "the sigmoid"),),
                 fix=fix,
             )
 
 
-def _message(found: Logarithm, is_direct: bool) -> str:
+def _message(found: Logarithm, is_direct: bool, is_trained: bool) -> str:
     if found.operation.name == "log1p":
         what = "log1p of minus sigmoid"
     else:
         what = f"{found.operation.name} of {'1 - sigmoid' if found.complement else 'sigmoid'}"
     where = "from a logit of 17 on" if found.complement else "from a logit of -104 down"
-    if not found.is_recorded:
+    if not is_trained:
         return f"{what} is -inf {where} (float32)"
     remedy = "logsigmoid stays finite" if is_direct else "train on the logits"
     return f"{what} is -inf {where} (float32), and its gradient NaN; {remedy}"

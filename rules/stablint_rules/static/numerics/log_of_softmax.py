@@ -589,20 +589,21 @@ def consistency(weak, strong):
             if facts.conditions.is_tested(values, found.site):
                 continue
             fix = _fix(source, found, softmax)
+            is_trained = facts.differentiation.carries_gradient(source, found.site, found.operation)
             yield Report(
                 found.site.node,
-                _message(found, softmax),
-                severity=None if found.is_recorded else Severity.NOTE,
+                _message(found, softmax, is_trained),
+                severity=None if is_trained else Severity.NOTE,
                 related=() if fix else (Mark(softmax.node, f"the {softmax.name}"),),
                 fix=fix,
             )
 
 
-def _message(found: Logarithm, softmax: Operation) -> str:
+def _message(found: Logarithm, softmax: Operation, is_trained: bool) -> str:
     gap = "once one logit is 17 ahead" if found.complement else "once a logit is 104 behind"
     of = f"minus {softmax.name}" if found.complement else softmax.name
     what = f"{found.operation.name} of {of} is -inf {gap} (float32)"
-    if not found.is_recorded:
+    if not is_trained:
         return what
     return f"{what}, and its gradient NaN" + ("" if found.complement else "; log_softmax stays finite")
 

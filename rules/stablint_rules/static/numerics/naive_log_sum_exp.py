@@ -223,6 +223,19 @@ def log_likelihood(x, y):
     )
     return prob[torch.arange(len(y)), y]
 """,
+        # A partition function in two parts, through a helper with an epsilon.
+        """\
+import torch
+
+
+def log(x):
+    return torch.log(x + 1e-8)  # flagged
+
+
+def losses(real, fake):
+    z = torch.sum(torch.exp(-real)) + torch.sum(torch.exp(-fake))
+    return real.mean() + log(z), torch.log(z)  # flagged
+""",
         # The scatter form of graph libraries: no shift, and a shift that is lost.
         """\
 import torch
@@ -428,6 +441,19 @@ import torch
 
 def scale(log_std, x):
     return x * torch.exp(log_std), torch.log(torch.exp(x)), torch.exp(x).sum()
+""",
+        # A partition function in two parts, through a helper with an epsilon.
+        """\
+import torch
+
+
+def log(x):
+    return torch.log(x + 1e-8)  # flagged
+
+
+def losses(real, fake):
+    z = torch.sum(torch.exp(-real)) + torch.sum(torch.exp(-fake))
+    return real.mean() + log(z), torch.log(z)  # flagged
 """,
         # The scatter form of graph libraries, shifted by the maximum of each group.
         """\

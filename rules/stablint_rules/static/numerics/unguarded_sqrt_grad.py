@@ -49,7 +49,8 @@ class UnguardedSqrtGrad(StaticRule):
     ## When to ignore it
     When the argument is bounded away from zero by something that cannot be seen here, such as noise in
     the data. Code under `no_grad`, in an optimizer, of constants and buffers, or of metrics that end in
-    `.item()` is not reported.
+    `.item()` is not reported. In a file that neither imports `torch.nn` nor calls `backward`, and so
+    may be about data alone, the finding is a note.
 
     ## Fix safety
     There is no fix: the size of the epsilon is a choice, and a norm may have been meant.
@@ -546,6 +547,44 @@ def class_weights(labels, classes):
     counts = one_hot.sum(dim=0)
     return 1 / torch.sqrt(counts + 1.0)
 """,
+        # Left early where it is zero, or looked at only where it is not.
+        """\
+import torch
+
+
+def whiten(x, floor=1e-8):
+    var = x.var(0)
+    if (var < floor).any():
+        return x
+    return x / torch.sqrt(var)
+
+
+def length(v):
+    squared = (v**2).sum()
+    if squared > 0:
+        return squared.sqrt()
+    return squared
+""",
+        # Preconditioning and noise schedules: a width that is not zero, a sigmoid that underflows at -104.
+        """\
+import torch
+from torch import nn
+
+
+class Preconditioned(nn.Module):
+    def __init__(self, net, sigma_data=0.5):
+        super().__init__()
+        self.net = net
+        self.sigma_data = sigma_data
+
+    def forward(self, x, sigma):
+        scale = (sigma**2 + self.sigma_data**2) ** -0.5
+        return self.net(scale * x) / torch.sqrt(torch.square(sigma) + self.sigma_data**2)
+
+
+def noised(x, noise, log_snr):
+    return x * log_snr.sigmoid().sqrt() + noise * torch.sqrt((-log_snr).sigmoid())
+""",
         # Other powers.
         """\
 import torch
@@ -565,12 +604,12 @@ def powers(a, b):
                 continue
             argument = root.operands[0]
             why = _why_zero(argument)
-            if why is None or facts.gradients.carries_graph(argument) is False:
-                continue
-            if not facts.differentiation.is_trained_through(source, site, root):
+            if why is None or not facts.differentiation.carries_gradient(source, site, root):
                 continue
             if not facts.conditions.is_tested(values, site):
-                yield Report(site.node, _message(source, site, root, why))
+                # In a file about data, nothing may be trained at all.
+                severity = None if facts.differentiation.is_training_code(source) else Severity.NOTE
+                yield Report(site.node, _message(source, site, root, why), severity=severity)
 
 
 def _is_root(operation: Operation) -> bool:
@@ -591,6 +630,8 @@ def _why_zero(argument: Term) -> str | None:
     linear = facts.provenance.REARRANGING | {"sum", "mean"}
     if facts.provenance.made_by(argument, "relu", through=linear) is not None:
         return None  # relu passes nothing on where it is zero, not even what is infinite
+    if facts.provenance.made_by(argument, "sigmoid", through=linear) is not None:
+        return None  # zero only where it underflows, at a logit of -104
     origin = facts.provenance.made_by(argument, *_KNOWN, through=linear)
     return _KNOWN[origin.name] if origin is not None else "its argument can be exactly 0"
 
