@@ -1,41 +1,46 @@
 """Places in generated code -> places in the text that it was parsed from.
 
-libcst does not always give back the white space that it read (`except OSError :`, a form feed at the start of
-a line, a lone CR at the end).  Everything else it does give back, so the n-th visible character of the one is
-the n-th of the other.
+libcst does not always give back what it read between the tokens: a blank in `except OSError :`, a form feed at the
+start of a line, an empty line that a backslash joins to the next, some comments, a lone CR at the end.  The tokens
+it does give back, so the n-th visible character of the one is the n-th of the other.
 """
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from dataclasses import dataclass, replace
 
+from stablint.static.lexer import Kind, tokens
 from stablint.static.locate import Span
-
-_VISIBLE = re.compile(r"\S")
 
 
 def aligned(code: str, text: str, spans: dict[int, Span]) -> dict[int, Span]:
-    """Move spans of the generated code to the text; spans that have no certain place there are left out."""
-    if code == text or code.startswith(text):
+    """Move spans of the generated code to the text; those that have no certain place there are left out."""
+    if code.startswith(text) or text.startswith(code):
         return spans
     there, here = _visible(code), _visible(text)
     if there.characters != here.characters:
         return {}
-    return {key: _moved(span, there, here) for key, span in spans.items()}
+    return {key: _moved(span, there, here) for key, span in spans.items() if span.start < span.end}
 
 
 @dataclass(frozen=True, slots=True)
 class _Visible:
-    """The characters of a text that are no white space, and their offsets."""
+    """The characters of a text's tokens, comments and white space left out, and their offsets."""
 
     characters: str
     offsets: list[int]
 
 
 def _visible(text: str) -> _Visible:
-    return _Visible("".join(text.split()), [found.start() for found in _VISIBLE.finditer(text)])
+    offsets = [
+        offset
+        for kind, start, end in tokens(text)
+        if kind not in (Kind.COMMENT, Kind.NEWLINE)
+        for offset in range(start, end)
+        if not text[offset].isspace()
+    ]
+    return _Visible("".join(text[offset] for offset in offsets), offsets)
 
 
 def _moved(span: Span, there: _Visible, here: _Visible) -> Span:

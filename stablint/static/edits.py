@@ -157,9 +157,9 @@ class _Resolver:
         return _Splice(behind, behind, self.newline + indent + text)
 
     def span(self, node: cst.CSTNode) -> tuple[int, int]:
-        """Return a node's start and end where they are known for sure."""
+        """Return a node's start and end."""
         span = self.source.spans([node]).get(id(node))
-        if span is None or not span.exact:
+        if span is None:
             raise _RefusedError
         return span.start, span.end
 

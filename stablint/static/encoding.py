@@ -7,9 +7,11 @@ import re
 import warnings
 from dataclasses import dataclass
 
+from stablint.finding import Position
 from stablint.static.unreadable import whose_fault
 
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", re.ASCII)
+_TWO_LINES = re.compile(rb"([^\r\n]*)(?:\r\n?|\n)?([^\r\n]*)")
 _BLANK = re.compile(rb"^[ \t\f]*(?:#.*)?$")
 
 
@@ -39,14 +41,22 @@ def decode(data: bytes) -> Decoded:
             text = body.decode(encoding)
             text.encode("utf-8")
     except Exception as error:  # codecs raise whatever they like
-        raise whose_fault(data, f"cannot be read as {encoding}: {error}") from None
+        raise whose_fault(data, f"cannot be read as {encoding}: {error}", _place(body, error)) from None
     return Decoded(text, encoding, bom)
+
+
+def _place(body: bytes, error: Exception) -> Position:
+    """Return the line of the first byte that is no text."""
+    before = body[: error.start] if isinstance(error, UnicodeDecodeError) else b""
+    return Position(len(re.findall(rb"\r\n?|\n", before)) + 1, 1)
 
 
 def cookie(data: bytes) -> str | None:
     """Return the encoding that one of the first two lines declares, normalised as Python does."""
-    first, second = [*re.split(rb"\r\n?|\n", data[:4096], maxsplit=2), b""][:2]
-    found = _COOKIE.match(first) or (_BLANK.match(first) and _COOKIE.match(second))
+    lines = _TWO_LINES.match(data)
+    if lines is None:
+        return None
+    found = _COOKIE.match(lines[1]) or (_BLANK.match(lines[1]) and _COOKIE.match(lines[2]))
     if not found:
         return None
     name = found.group(1).decode("ascii").lower().replace("_", "-")

@@ -23,14 +23,12 @@ _NOTHING: AbstractContextManager[None] = nullcontext()
 class Span:
     """Offsets of a node: own parentheses, leading comments and trailing white space are left out.
 
-    `header` is where a compound statement's header ends (behind its colon), `end` for every other node.  What
-    is not `exact` may be shown but not edited.
+    `header` is where a compound statement's header ends (behind its colon), `end` for every other node.
     """
 
     start: int
     end: int
     header: int
-    exact: bool = True
 
 
 def spans(module: cst.Module, nodes: Iterable[cst.CSTNode]) -> tuple[str, dict[int, Span]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
 import libcst as cst
 
+from stablint.finding import Position
 from stablint.static.deep import deeply
 from stablint.static.prescan import prescan
 from stablint.static.unreadable import whose_fault
@@ -22,13 +24,24 @@ def parse(text: str) -> cst.Module:
 
 
 def _parse(text: str) -> cst.Module:
+    if text.startswith("\ufeff"):  # libcst would drop it without a word
+        raise whose_fault(text, "it starts with two byte order marks")
     try:
         return cst.parse_module(text)
-    except (KeyboardInterrupt, SystemExit):
-        raise
     except BaseException as error:  # a panic of libcst's native parser is no Exception
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-    raise whose_fault(text, f"libcst, which stablint reads code with, cannot parse it: {reason[0]}")
+        message, position = _complaint(error)
+    raise whose_fault(text, message, position)
+
+
+def _complaint(error: BaseException) -> tuple[str, Position]:
+    """Return what to say of a failure of libcst's for which there is no cause in the text, and where."""
+    found = re.search(r"error at (\d+):", str(error))
+    if isinstance(error, cst.ParserSyntaxError):
+        line = int(found.group(1)) if found else error.raw_line
+        return "Python understands it, but libcst, the parser that stablint uses, does not", Position(line, 1)
+    first = (str(error).strip().splitlines() or [""])[0]
+    message = f"libcst, the parser that stablint uses, failed with {type(error).__name__}: {first}"
+    return message.rstrip(": "), Position(1, 1)
 
 
 def _uncollected(job: Callable[[], T]) -> T:

@@ -25,7 +25,8 @@ PATTERN = 16
 _WORDS = ("and", "or", "not", "if", "else", "in", "is", "for", "async", "await")
 _LINKS = dict.fromkeys(_WORDS, 1) | {"lambda": 2}
 
-_CASE = re.compile(r"^[ \t\f]*case\b", re.MULTILINE)
+_PATTERN = re.compile(r"case\b(?![ \t]*[=.:,+/%|&^<>@])")  # no variable of that name
+_CASE = re.compile(rf"(?:^|\r)[ \t\f]*{_PATTERN.pattern}", re.MULTILINE)
 _FIELD = r"\{{(?:[^{0}{{}}\\\r\n]|\{{[^{0}{{}}\\\r\n]*\}}){{0,100}}\}}"
 _OUTLINE = re.compile(
     rf"""
@@ -104,7 +105,7 @@ def _measure(text: str) -> None:
             fresh = False
             first = text[start:end]
             _count_elif(text, start, start - line, first == "elif", elifs)
-            pattern = 0 if first == "case" else None
+            pattern = 0 if _PATTERN.match(text, start) else None
         weight = 1
         if kind is Kind.WORD:
             weight = _LINKS.get(text[start:end], 0)

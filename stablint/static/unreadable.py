@@ -29,24 +29,24 @@ def not_checked(message: str, position: Position = _START) -> UnreadableError:
     return UnreadableError(FileNotChecked, f"not checked: {message}", position)
 
 
-def whose_fault(source: bytes | str, otherwise: str) -> UnreadableError:
+def whose_fault(source: bytes | str, otherwise: str, position: Position = _START) -> UnreadableError:
     """Let CPython decide: a syntax error where it does not compile `source`, else file-not-checked."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ast.parse(source)
     except SyntaxError as error:
-        return syntax_error(error.msg, error.lineno, error.offset)
+        place = Position(error.lineno, max(error.offset or 1, 1)) if error.lineno else position
+        return syntax_error(error.msg, place)
     except ValueError as error:  # NUL bytes, up to Python 3.11.3; lone surrogates
-        return syntax_error(str(error), None, None)
+        return syntax_error(str(error), position)
     except (RecursionError, MemoryError):
-        return not_checked(f"{otherwise}, and it is nested too deeply for Python itself")
-    return not_checked(otherwise)
+        return not_checked("it is nested too deeply, even for Python itself", position)
+    return not_checked(otherwise, position)
 
 
-def syntax_error(message: str, line: int | None, column: int | None) -> UnreadableError:
+def syntax_error(message: str, position: Position) -> UnreadableError:
     """Word a syntax error by what the running Python knows; a newer Python may know more."""
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
-    position = Position(max(line or 1, 1), max(column or 1, 1))
     text = f"not valid Python as far as {running}, the Python that runs stablint, knows: {message}"
     return UnreadableError(SyntaxError_, text, position)
