@@ -137,11 +137,8 @@ _LOOKED_THROUGH = {
 }
 
 
-def graph_of(term: Term, through_calls: bool = False) -> Iterator[Term]:
-    """Yield the parts of a term that belong to its graph: nothing behind what detaches.
-
-    What is given to a call of which nothing is known may or may not be in the graph; `through_calls` says it is.
-    """
+def graph_of(term: Term) -> Iterator[Term]:
+    """Yield the parts of a term that belong to its graph: nothing behind what detaches."""
     seen: set[Term] = set()
     stack = [term]
     while stack and len(seen) < 1000:
@@ -154,7 +151,6 @@ def graph_of(term: Term, through_calls: bool = False) -> Iterator[Term]:
         if isinstance(current, Call):
             if current.graph:
                 yield current
-                stack.extend(current.positional if through_calls else ())
             continue
         if isinstance(current, Operation | Attribute):
             yield current
@@ -174,6 +170,23 @@ def _looked_up(item: Item) -> Iterator[Term]:
     for key, value in (pair for one in known for pair in one.items):
         if same(key, item.key):
             yield value
+
+
+def summands(term: Term) -> Iterator[Term]:
+    """Yield the values that a loss is a weighted sum or mean of, itself among them."""
+    stack = [term]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, Operation):
+            if current.name in _SUMMING:
+                stack.extend(current.operands)
+            elif current.name in DETACHING or not current.graph:
+                continue
+        if isinstance(current, Operation | Call | Attribute):
+            yield current
+
+
+_SUMMING = {"add", "sub", "mul", "div", "neg", "mean", "sum", *_LOOKED_THROUGH}
 
 
 def is_loss(term: Term) -> bool:

@@ -61,8 +61,8 @@ class DropoutIgnoresEval(StaticRule):
     ## When to ignore it
 
     When dropout at inference is wanted, as in Monte Carlo dropout or Tacotron's prenet. Say so with
-    `training=True`, which is not reported. Where names such as `prenet` or `mc_dropout` say it, the
-    finding is a note.
+    `training=True`, which is not reported. Where names such as `prenet` or `mc_dropout` say it, nothing is
+    reported either.
 
     ## Fix safety
 
@@ -196,21 +196,6 @@ def feed_forward(x, w1, w2, p, training):
     h = F.dropout(F.relu(x @ w1), p)  # flagged
     return F.dropout(h @ w2, p, training=training)
 """,
-        # wanted, as the name says: a note
-        """\
-import torch.nn.functional as F
-from torch import nn
-
-class Prenet(nn.Module):
-    def __init__(self, sizes):
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:]))
-
-    def forward(self, x):
-        for layer in self.layers:
-            x = F.dropout(F.relu(layer(x)), p=0.5)  # flagged
-        return x
-""",
         # a Lightning module
         """\
 import lightning as L
@@ -319,7 +304,6 @@ class Gat(nn.Module):
         return alpha @ self.lin(x)
 """,
         None,
-        None,
         """\
 import lightning as L
 import torch
@@ -340,6 +324,21 @@ class Model(L.LightningModule):
     ]
 
     good = [
+        # the name says that it is wanted
+        """\
+import torch.nn.functional as F
+from torch import nn
+
+class Prenet(nn.Module):
+    def __init__(self, sizes):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:]))
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = F.dropout(F.relu(layer(x)), p=0.5)
+        return x
+""",
         # told, by keyword and by position
         """\
 import torch.nn.functional as F
@@ -572,6 +571,8 @@ class Layer(nn.Module):
             if operation.open_arguments:
                 continue
             model = source.ask(facts.models).around(site.scope)
+            if _is_wanted(site, model):
+                continue
             if operation.name == _ATTENTION:
                 yield from _of_attention(source, site, operation, model)
             elif operation.module is not None:
@@ -584,6 +585,11 @@ _DROPOUTS = ("dropout", "dropout1d", "dropout2d", "dropout3d")
 _ATTENTION = "scaled_dot_product_attention"
 _WANTED = re.compile(r"pre_?net|mc_?drop|monte_?carlo|bayes", re.IGNORECASE)
 _FLAGS = ("training", "is_training", "is_train", "train")
+
+
+def _is_wanted(site: Site, model: Model | None) -> bool:
+    """Whether the names say that dropout is meant to stay on: Tacotron 2 draws its prenet's at inference, too."""
+    return _WANTED.search(f"{site.scope.name} {model.scope.name if model is not None else ''}") is not None
 
 
 def _of_function(
@@ -696,15 +702,11 @@ def _report(
     changes: tuple[Change, ...],
     severity: Severity | None = None,
 ) -> Report:
-    names = f"{site.scope.name} {model.scope.name if model is not None else ''}"
-    is_wanted = severity is None and _WANTED.search(names) is not None
-    fix = (
-        ProposedFix("ask for the mode", Applicability.UNSAFE, changes) if changes and not is_wanted else None
-    )
+    fix = ProposedFix("ask for the mode", Applicability.UNSAFE, changes) if changes else None
     return Report(
         site.node,
         message,
-        severity=Severity.NOTE if is_wanted else severity,
+        severity=severity,
         confidence=Confidence.MEDIUM if model is None or not model.is_certain else None,
         fix=fix if model is not None else None,
     )

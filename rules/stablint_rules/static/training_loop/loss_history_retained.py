@@ -28,8 +28,8 @@ class LossHistoryRetained(StaticRule):
     and their like, where the value still carries its graph, the accumulator outlives the iteration, and
     nobody calls `backward()` on it.
 
-    It also notes a tensor of the loss's graph in a dict of metrics that a function returns beside the loss:
-    the graph lives for as long as the caller keeps the dict.
+    It also notes a loss in a dict of metrics that a function returns beside it: the graph lives for as long
+    as the caller keeps the dict.
 
     ## Why it is bad
 
@@ -915,37 +915,16 @@ def _logged(source: SourceFile) -> Iterator[Report]:
 
 
 def _is_kept(source: SourceFile, entry: LogEntry) -> bool:
-    """Whether a logged value is a part of the graph of what is returned beside it."""
+    """Whether a logged value is the loss that is returned beside it, or a term of it.
+
+    Anything else of its graph may be there as an output: `{"loss": loss, "logits": logits}`.
+    """
     values = source.ask(facts.values)
     term = values.raw(entry.value)
     if facts.gradients.carries_graph(term) is False:
         return False
-    losses = [values.raw(other) for other in entry.beside if _is_named_loss(source, other)]
-    graph = {part for loss in losses for part in facts.accumulation.graph_of(loss, True)}
-    is_loss = _is_named_loss(source, entry.value)
-    return any(
-        part in graph and (_is_trained(part) or (is_loss and isinstance(part, facts.terms.Call)))
-        for part in facts.accumulation.graph_of(term)
-    )
-
-
-def _is_trained(part: Term) -> bool:
-    """Whether a part of a loss is computed by a model: a loss depends on counts, weights and masks as well."""
-    if not isinstance(part, facts.terms.Operation):
-        return False
-    if facts.accumulation.is_loss(part) or facts.gradients.carries_graph(part) or part.name in _OF_SCORES:
-        return True
-    inner = facts.accumulation.graph_of(part)
-    return part.name in ("mean", "sum") and any(isinstance(one, facts.terms.Call) for one in inner)
-
-
-_OF_SCORES = {"exp", "log_softmax", "softmax", "sigmoid", "logsigmoid", "logsumexp", "tanh", "norm"}
-"""Functions that nobody applies to a count."""
-
-
-def _is_named_loss(source: SourceFile, node: cst.BaseExpression) -> bool:
-    """Whether a returned or logged value is called a loss; what else stands in the tuple is sizes and counts."""
-    return source.code(node).rstrip(")]\"'").endswith(("loss", "losses"))
+    summands = {part for other in entry.beside for part in facts.accumulation.summands(values.raw(other))}
+    return any(part in summands for part in facts.accumulation.summands(term))
 
 
 def _carries(source: SourceFile, node: cst.BaseExpression, kept: Accumulation) -> bool:
