@@ -17,22 +17,38 @@ from stablint.static.facts.sites import Site
 from stablint.static.facts.terms import Operation, options
 
 if TYPE_CHECKING:
+    from stablint.static.interpret.interpreter import Interpreter
     from stablint.static.source import SourceFile
 
 
-def is_optimized_by_hand(source: SourceFile, scope: Scope) -> bool:
-    """Whether a place lies in an optimizer, whose arithmetic nothing differentiates."""
+def is_recorded(source: SourceFile, scope: Scope) -> bool:
+    """Whether autograd may record what a function does: no optimizer, no Function, not only used in no_grad."""
+    interpreter = source.ask(values).interpreter
     around = enclosing_class(scope)
-    if around is None:
-        return False
-    return is_optimizer_class(source.ask(values).interpreter.outer_bases(around))
+    if around is not None:
+        bases = interpreter.outer_bases(around)
+        if is_optimizer_class(bases) or any(getattr(base, "dotted", "") in _FUNCTIONS for base in bases):
+            return False
+    return _is_called_with_graph(interpreter, scope.function, frozenset())
+
+
+_FUNCTIONS = ("torch.autograd.Function", "torch.autograd.function.Function")
+"""What they compute in forward is not recorded: their backward is written by hand."""
+
+
+def _is_called_with_graph(interpreter: Interpreter, function: Scope, inside: frozenset[Scope]) -> bool:
+    inside = inside | {function}
+    callers = [caller for caller in interpreter.callers.get(function, ()) if caller[0] not in inside]
+    if not callers:
+        return True  # by somebody outside of the file
+    return any(graph and _is_called_with_graph(interpreter, scope, inside) for scope, graph in callers)
 
 
 def is_trained_through(source: SourceFile, site: Site, operation: Operation) -> bool:
     """Whether a gradient may flow through an operation: of data or parameters, recorded, not only shown."""
     if not operation.graph or all(is_constant(operand) for operand in operation.operands):
         return False
-    if is_optimized_by_hand(source, site.scope):
+    if not is_recorded(source, site.scope):
         return False
     raw = source.ask(values).raw(site.node)
     known = source.ask(uses)

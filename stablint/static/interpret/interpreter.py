@@ -76,6 +76,8 @@ class Interpreter:
         self.running: list[Scope] = []
         self.actuals: dict[Scope, list[dict[str, Term]]] = {}
         """What the calls in this file give to the parameters of each function."""
+        self.callers: dict[Scope, set[tuple[Scope, bool]]] = {}
+        """From where each function is called, and whether gradients are recorded there."""
         self.invocations: dict[int, dict[Scope, Invocation]] = {}
         """Which functions of the file the call of this id runs, and with what."""
         self._scopes = {scope.node: scope for scope in (*syntax.functions, *syntax.classes, syntax.module)}
@@ -437,6 +439,7 @@ class Interpreter:
         given = self._given(function, arguments, bound)
         if frame.env is not None:  # else arguments are being put in for parameters: nobody calls here
             self.actuals.setdefault(function, []).append(given)
+            self.callers.setdefault(function, set()).add((frame.scope, frame.graph))
             self.invocations.setdefault(id(node), {})[function] = Invocation(
                 function, given, closure.receiver
             )

@@ -515,6 +515,36 @@ def report(run, p: torch.Tensor, values: np.ndarray, loss):
     run.log({"share": share.item(), "bits": math.log2(1 + share.item())})
     return np.log(np.abs(values)), math.log(loss.item())
 """,
+        # Helpers that are only called under no_grad, and a function whose backward is written by hand.
+        """\
+import torch
+from torch import nn
+
+
+class Decoder(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def best(self, state, size):
+        probs = torch.softmax(self.model(state), dim=-1)
+        return self.scores(probs.mean(dim=0).topk(size)[0])
+
+    def scores(self, probs):
+        return torch.log(probs)
+
+    def decode(self, state):
+        with torch.no_grad():
+            return self.best(state, 4)
+
+
+class LogMean(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, logits):
+        p = torch.softmax(logits, dim=-1).mean(0)
+        ctx.save_for_backward(p)
+        return torch.log(p).clamp(min=-100)
+""",
         # A test of the value before the logarithm.
         """\
 import torch
