@@ -23,7 +23,8 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | how the file can spell a name of torch | `spelling` (function) | `spelling` |
 | what happens in training when a function runs, in order | `training_paths` (fact) | `paths` |
 | running a rule's states along such a path | `paths.Automaton` | `paths` |
-| what a training event is about | `events` (functions) | `events` |
+| what a training event is | `events` | `events` |
+| what an object is to training, whether two are one, how it is written | functions | `roles`, `identity`, `writing` |
 | where a statement stands, and how a fix may move it | `statements` (functions) | `statements` |
 
 A fact never has the name of a module here: importing a submodule binds its name in this package.
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import events as events
     from stablint.static.facts import exponentials as exponentials
     from stablint.static.facts import gradients as gradients
+    from stablint.static.facts import identity as identity
     from stablint.static.facts import intervals as intervals
     from stablint.static.facts import logarithms as logarithms
     from stablint.static.facts import logs as logs
@@ -48,9 +50,11 @@ if TYPE_CHECKING:
     from stablint.static.facts import paths as paths
     from stablint.static.facts import provenance as provenance
     from stablint.static.facts import registration as registration
+    from stablint.static.facts import roles as roles
     from stablint.static.facts import spelling as spelling
     from stablint.static.facts import statements as statements
     from stablint.static.facts import terms as terms
+    from stablint.static.facts import writing as writing
     from stablint.static.facts.accumulation import accumulations as accumulations
     from stablint.static.facts.classes import models as models
     from stablint.static.facts.consumers import uses as uses

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from stablint.static.facts.evaluation import Values, without_none
+from stablint.static.facts.gradient_fields import is_gradient
+from stablint.static.facts.roles import called, made_as, role
 from stablint.static.facts.scopes import Scope
 from stablint.static.facts.terms import (
     Attribute,
     Call,
     Closure,
     Constant,
-    Dictionary,
-    Display,
     Either,
     Instance,
     Item,
@@ -29,19 +29,16 @@ from stablint.static.facts.terms import (
     Parameter,
     Receiver,
     Reference,
-    Repeated,
     Term,
     Unknown,
     number,
     options,
-    same,
-    within,
 )
 from stablint.static.nodes import last_name
 from stablint.static.torch_api import kind
 
 if TYPE_CHECKING:
-    from stablint.static.source import SourceFile
+    pass
 
 
 class Kind(Enum):
@@ -86,73 +83,12 @@ class Event:
 Make = Callable[..., list[Event]]
 """Makes the event of the call at hand: `make(Kind.STEP, target)`."""
 
-_NAMES = (
-    ("scheduler", re.compile(r"sched|lr_decay|warm_?up", re.IGNORECASE)),
-    ("scaler", re.compile(r"scaler", re.IGNORECASE)),
-    ("optimizer", re.compile(r"optim|(^|_)opt(s|im)?\d*(_|$)|solver|(^|_)(adam|sgd|rmsprop)", re.IGNORECASE)),
-)
-"""What an object that nothing else is known of is called, in the order of the tests: lr_scheduler_optim is none."""
-
 _ENGINES = {"backward", "manual_backward"}
 _CLIPS = {"clip_grad_norm_", "clip_grad_norm", "clip_grad_value_", "clip_grads_with_norm_"}
 _QUIET_METHODS = {
     "state_dict", "load_state_dict", "add_param_group", "get_lr", "get_last_lr", "parameters", "named_parameters",
     "register_step_post_hook", "register_step_pre_hook", "__repr__", "get_scale", "keys", "items", "values", "get",
 }  # fmt: skip
-
-
-def role(term: Term, node: cst.BaseExpression | None = None) -> str | None:
-    """Say what an object is: "optimizer", "scheduler", "scaler", "module", or None where it is not known."""
-    for option in options(without_none(term)):
-        found = _role_of(option)
-        if found is not None:
-            return found
-    if isinstance(term, Reference | Constant | Closure | Operation):
-        return None
-    name = _called(term, node)
-    return next((what for what, pattern in _NAMES if pattern.search(name)), None)
-
-
-def _role_of(term: Term) -> str | None:
-    match term:
-        case Instance(dotted=dotted, scope=None):
-            return _as_module(kind(dotted))
-        case Parameter(annotation=str(dotted)):
-            return _base_role(dotted) or _as_module(kind(dotted))
-        case _:
-            return None
-
-
-def _as_module(found: str | None) -> str | None:
-    return "module" if found == "loss" else found
-
-
-def _base_role(dotted: str) -> str | None:
-    return {
-        "torch.optim.Optimizer": "optimizer",
-        "torch.optim.lr_scheduler.LRScheduler": "scheduler",
-        "torch.amp.GradScaler": "scaler",
-        "torch.nn.Module": "module",
-    }.get(dotted)
-
-
-def _called(term: Term, node: cst.BaseExpression | None) -> str:
-    """Return what the code calls an object."""
-    if node is not None:
-        while isinstance(node, cst.Subscript):
-            node = node.value
-        name = last_name(node)
-        if name:
-            return name
-    match term:
-        case Parameter(name=name) | Attribute(name=name) | Unknown(label=name):
-            return name
-        case Item(base=base):
-            return _called(base, None)
-        case Call(callee=callee):
-            return _called(callee, None)
-        case _:
-            return ""
 
 
 def events_of(
@@ -191,9 +127,9 @@ def events_of(
         return event(Kind.SCALER_UPDATE, scaler=base)
     if last in ("train", "eval") and not isinstance(base, Reference):
         return _mode(base, last, arguments, event)
-    if last in ("zero_", "fill_") and _is_gradient(func.value):
+    if last in ("zero_", "fill_") and is_gradient(func.value):
         return event(Kind.ZERO_GRAD, None)
-    if last in ("clamp_", "clip_") and _is_gradient(func.value):
+    if last in ("clamp_", "clip_") and is_gradient(func.value):
         return event(Kind.CLIP, None)
     if what == "optimizer" and last not in _QUIET_METHODS:
         return event(Kind.OPAQUE, base)
@@ -204,7 +140,7 @@ def events_of(
 
 def _optimizer_made(term: Term, node: cst.Call) -> Instance | None:
     for option in options(term):
-        if isinstance(option, Instance) and option.node is node and _role_of(option) == "optimizer":
+        if isinstance(option, Instance) and option.node is node and made_as(option) == "optimizer":
             return option
     return None
 
@@ -305,7 +241,7 @@ def _backward(
 ) -> list[Event]:
     if arguments and last == "manual_backward":
         return make(Kind.BACKWARD, subject=arguments[0])
-    name = _called(base, node)
+    name = called(base, node)
     if arguments and re.search(r"accelerator|fabric|strategy", name, re.IGNORECASE):
         return make(Kind.BACKWARD, subject=arguments[0])
     if arguments and (
@@ -362,129 +298,3 @@ def _mode(base: Term, last: str, arguments: tuple[Term, ...], make: Make) -> lis
             return make(Kind.TRAIN, base)
         return make(Kind.TRAIN if flag.value else Kind.EVAL, base)
     return make(Kind.TRAIN if last == "train" else Kind.EVAL, base)
-
-
-def _is_gradient(node: cst.BaseExpression) -> bool:
-    """Whether an expression is `p.grad` or `p.grad.data`."""
-    if isinstance(node, cst.Attribute) and node.attr.value == "data":
-        node = node.value
-    return isinstance(node, cst.Attribute) and node.attr.value == "grad"
-
-
-def gradient_written(statement: cst.CSTNode) -> Kind | None:
-    """Say what a statement does to `p.grad`: ZERO_GRAD for `p.grad = None`, OPAQUE where it puts in another one."""
-    match statement:
-        case cst.Assign(
-            targets=[cst.AssignTarget(target=cst.Attribute(attr=cst.Name(value="grad")))], value=value
-        ):
-            return Kind.ZERO_GRAD if _is_nothing(value) else Kind.OPAQUE
-        case cst.Del(target=cst.Attribute(attr=cst.Name(value="grad"))):
-            return Kind.ZERO_GRAD
-        case _:
-            return None
-
-
-def _is_nothing(value: cst.BaseExpression) -> bool:
-    """Whether a value is None or zeros: `Variable(p.data.new(p.size()).zero_())`, `torch.zeros_like(p)`."""
-    if isinstance(value, cst.Call):
-        inner = last_name(value.func)
-        return inner in ("zeros", "zeros_like", "zero_", "new_zeros") or (
-            inner == "Variable" and bool(value.args) and _is_nothing(value.args[0].value)
-        )
-    return isinstance(value, cst.Name) and value.value == "None"
-
-
-def same_object(a: Term | None, b: Term | None) -> bool:
-    """Whether two terms are certainly one object, or collections of the same ones."""
-    if a is None or b is None:
-        return False
-    left, right = options(without_none(a)), options(without_none(b))
-    return all(any(same(one, other) for other in right) for one in left) and len(left) <= len(right)
-
-
-def clears(event: Event, optimizer: Term | None) -> bool | None:
-    """Whether a zero_grad certainly (True), possibly (None) or certainly not (False) clears what an optimizer steps."""
-    target = event.target
-    if target is None or optimizer is None:
-        return None
-    left, right = options(without_none(target)), options(without_none(optimizer))
-    if any(same(one, other) for one in left for other in right):
-        return True
-    optimizers = [one for one in right if isinstance(one, Instance)]
-    if all(isinstance(one, Instance) and _role_of(one) == "optimizer" for one in left):
-        return False if len(optimizers) == len(right) else None
-    if optimizers and len(optimizers) == len(right):
-        made_of = [part for one in optimizers for part in within(one, 400)]
-        if any(one is part for one in left for part in made_of):
-            return True
-        if all(isinstance(one, Instance) for one in left) and _modules_in(made_of):
-            return False
-    if role(target) == "optimizer":
-        return False if _distinct(left, right) else None
-    return None
-
-
-def _modules_in(terms: list[Term]) -> bool:
-    return any(
-        isinstance(term, Instance) and (term.scope is not None or _role_of(term) == "module")
-        for term in terms
-    )
-
-
-def _distinct(left: tuple[Term, ...], right: tuple[Term, ...]) -> bool:
-    """Two optimizers with names of their own (`opt_d`, `self.opt_g`) are two optimizers."""
-    names = [{_called(term, None) for term in side} for side in (left, right)]
-    return all(names) and "" not in names[0] | names[1] and not names[0] & names[1]
-
-
-def holds_many(term: Term) -> bool:
-    """Whether a term is a collection of objects rather than one."""
-    return isinstance(term, Display | Repeated | Dictionary)
-
-
-def stepped_expression(step: Event) -> cst.BaseExpression | None:
-    """Return the expression that names the optimizer of a step: of `optimizer.step()` or `scaler.step(optimizer)`."""
-    if not isinstance(step.node, cst.Call) or not isinstance(step.node.func, cst.Attribute):
-        return None
-    if step.scaler is not None:
-        return step.node.args[0].value if step.node.args else None
-    return step.node.func.value
-
-
-def spelled(term: Term | None, scope: Scope) -> str | None:
-    """Return how a function may write an object that it was given or that belongs to `self`; None if not known."""
-    match without_none(term) if term is not None else None:
-        case Parameter(function=function, name=name) if function is scope:
-            return name
-        case Attribute(base=Receiver(), name=name) if scope.owner is not None:
-            return f"self.{name}"
-        case _:
-            return None
-
-
-def written(source: SourceFile, term: Term | None, step: Event, scope: Scope) -> str | None:
-    """Return how an object of a step is written in `scope`: as the step writes it where the names are the same."""
-    inside: Scope | None = scope
-    while inside is not None and inside is not step.scope:
-        inside = inside.parent
-    if inside is None:
-        return spelled(term, scope)
-    if term is step.scaler and term is not None:
-        node = (
-            step.node.func.value
-            if isinstance(step.node, cst.Call) and isinstance(step.node.func, cst.Attribute)
-            else None
-        )
-    else:
-        node = stepped_expression(step)
-    return source.code(node) if node is not None else None
-
-
-def called_expression(source: SourceFile, event: Event) -> str | None:
-    """Return how the code writes the object of a forward or mode event: `model` of `model(x)` and `model.eval()`."""
-    if not isinstance(event.node, cst.Call):
-        return None
-    func = event.node.func
-    if event.kind is Kind.FORWARD:
-        return source.code(func)
-    return source.code(func.value) if isinstance(func, cst.Attribute) else None

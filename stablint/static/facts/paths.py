@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import libcst as cst
 
-from stablint.static.facts.events import Event, Kind, same_object
+from stablint.static.facts.events import Event, Kind
+from stablint.static.facts.identity import same_object
 from stablint.static.facts.programs import Branch, Leave, Loop, Program, Programs, Run, Step, training
 from stablint.static.facts.scopes import Scope
 from stablint.static.facts.terms import Term

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import libcst as cst
 
 from stablint.static.facts.evaluation import Values, values
-from stablint.static.facts.events import Event, Kind, events_of, gradient_written
+from stablint.static.facts.events import Event, Kind, events_of
+from stablint.static.facts.gradient_fields import gradient_written
 from stablint.static.facts.scopes import Scope, Syntax, syntax
 from stablint.static.facts.terms import Closure, options
 from stablint.static.interpret.interpreter import Invocation
@@ -129,7 +130,8 @@ class _Builder:
                 steps = self.expression(part)
                 written = gradient_written(part)
                 if written is not None:
-                    steps.append(Event(written, part, self.statement, self.scope))
+                    kind = Kind.ZERO_GRAD if written == "cleared" else Kind.OPAQUE
+                    steps.append(Event(kind, part, self.statement, self.scope))
                 return steps
 
     def compound(self, node: cst.CSTNode) -> list[Step]:

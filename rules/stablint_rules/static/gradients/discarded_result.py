@@ -347,6 +347,17 @@ def normalise(weight, a, b, result):
     F.normalize(weight.data, p=2, dim=-1, out=weight.data)
     torch.matmul(a, b, out=result)
 """,
+        # a list sorts in place, and an array has methods of its own
+        """\
+import torch
+
+def in_order(batches, device):
+    result = torch.cat([batch.to(device) for batch in batches]).tolist()
+    result.sort()
+    rows = torch.stack(batches).cpu().numpy()
+    rows.sort()
+    return result, rows
+""",
         # modules move in place
         """\
 import torch
@@ -601,7 +612,7 @@ def _is_tensor(term: Term) -> bool:
     """Whether a receiver is certainly a tensor: `batch.to(device)` moves a BatchEncoding in place."""
     match term:
         case facts.terms.Operation(dotted=dotted, name=name, operands=operands):
-            if name in ("deepcopy", "partial", "append") or dotted.startswith("builtins."):
+            if name in _NO_TENSORS or dotted.startswith("builtins."):
                 return False
             if name == "data":
                 return bool(operands) and _is_parameter(operands[0])
@@ -615,6 +626,10 @@ def _is_tensor(term: Term) -> bool:
             return all(_is_tensor(part) for part in parts)
         case _:
             return False
+
+
+_NO_TENSORS = {"deepcopy", "partial", "append", "tolist", "numpy", "item", "size", "stride", "storage"}
+"""Operations whose result is something else: a list has a `sort` and a `clear` of its own, which work in place."""
 
 
 def _is_class(dotted: str) -> bool:

@@ -675,7 +675,7 @@ def _clipped_scaled(path: Path) -> list[_Clipped]:
 
 def _scales(backward: Event) -> bool:
     """Whether a backward is of `scaler.scale(loss)`, by a scaler that is not switched off."""
-    if backward.scaler is None or facts.events.role(backward.scaler) != "scaler":
+    if backward.scaler is None or facts.roles.role(backward.scaler) != "scaler":
         return False
     for option in facts.terms.options(backward.scaler):
         enabled = option.keywords.get("enabled") if isinstance(option, facts.terms.Instance) else None
@@ -697,8 +697,8 @@ def _report(source: SourceFile, clipped: _Clipped) -> Report:
 def _fix(source: SourceFile, clip: Event, step: Event, is_late: bool) -> ProposedFix | None:
     if clip.statement is None or clip.target is None or is_late:
         return None  # clipped by hand, or unscaled too late: what to move is for the reader to say
-    optimizer = facts.events.written(source, step.target, step, clip.scope)
-    scaler = facts.events.written(source, step.scaler, step, clip.scope)
+    optimizer = facts.writing.written(source, step.target, step, clip.scope)
+    scaler = facts.writing.written(source, step.scaler, step, clip.scope)
     if optimizer is None or scaler is None:
         return None
     text = f"{scaler}.unscale_({optimizer})"

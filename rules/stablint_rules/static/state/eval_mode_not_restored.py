@@ -873,7 +873,7 @@ def _unrestored(source: SourceFile, rounds: Rounds) -> list[Event]:
         return []
     models: list[Term] = []
     for event in evaluations:
-        known = any(facts.events.same_object(event.target, model) for model in models)
+        known = any(facts.identity.same_object(event.target, model) for model in models)
         if event.target is not None and not known and not _is_new_each_round(source, event.target, rounds):
             models.append(event.target)
     for model in models:
@@ -892,7 +892,7 @@ def _left_in_eval(body: Path, model: Term) -> list[Event]:
             if _SET not in states:
                 found.extend(state.event for state in used)
             return frozenset(_after_backward(state) for state in states)
-        if not facts.events.same_object(event.target, model):
+        if not facts.identity.same_object(event.target, model):
             return states
         match event.kind:
             case kinds.TRAIN:
@@ -981,12 +981,12 @@ def _name_of(source: SourceFile, root: Root, rounds: Rounds, event: Event) -> st
     """Return what the loop's function calls the model."""
     kinds = facts.events.Kind
     for other in facts.paths.events_in(rounds.body, kinds.EVAL, kinds.FORWARD):
-        if facts.events.same_object(other.target, event.target):
-            name = facts.events.called_expression(source, other)
+        if facts.identity.same_object(other.target, event.target):
+            name = facts.writing.called_expression(source, other)
             of_self = name is not None and name.startswith("self.") and other.scope.owner is root.scope.owner
             if other.scope.function is root.scope or of_self:
                 return name
-    return facts.events.spelled(event.target, root.scope)
+    return facts.writing.spelled(event.target, root.scope)
 
 
 def _overridden(source: SourceFile) -> Iterator[Report]:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from stablint.static.facts.accumulation import Accumulation
     from stablint.static.facts.logs import LogEntry
     from stablint.static.facts.scopes import Scope
-    from stablint.static.facts.terms import Term
     from stablint.static.source import SourceFile
 
 
@@ -644,6 +643,25 @@ def full_batch(model, loader, epochs):
         optimizer.step()
         print(epoch, total.item())
 """,
+        # kept in one loop, back-propagated in another
+        """\
+import torch
+import torch.nn.functional as F
+
+def compare(model, replica, loader, rounds):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    losses = []
+    for _ in range(rounds):
+        x, y = next(iter(loader))
+        optimizer.zero_grad()
+        F.mse_loss(model(x), y).backward()
+        optimizer.step()
+        loss = F.mse_loss(replica(x), y)
+        losses.append(loss)
+    for i in range(rounds):
+        loss = losses[i]
+        loss.backward()
+""",
         # the validation part of the loop has no graph
         """\
 import torch
@@ -945,7 +963,7 @@ def _carries(source: SourceFile, node: cst.BaseExpression, kept: Accumulation) -
 def _is_back_propagated(source: SourceFile, kept: Accumulation) -> bool:
     """Whether what is accumulated is itself the loss of a backward: over time steps, tasks, episodes."""
     wanted = source.ask(facts.values).raw(kept.value)
-    for subject in kept.subjects:
+    for subject in kept.all_subjects:
         for part in facts.terms.within(subject):
             if getattr(part, "node", None) in (kept.statement, kept.value) and isinstance(
                 part, facts.terms.Operation

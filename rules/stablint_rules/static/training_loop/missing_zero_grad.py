@@ -1002,13 +1002,13 @@ def _polluted(path: Path, step: Event) -> list[Event]:
     def transfer(states: frozenset[object], event: Event) -> frozenset[object]:
         if event.kind is kinds.BACKWARD:
             return frozenset(state if state in (_FRESH, _CLEAN) else event for state in states)
-        if event.kind is kinds.ZERO_GRAD and facts.events.clears(event, optimizer) is not False:
+        if event.kind is kinds.ZERO_GRAD and facts.identity.clears(event, optimizer) is not False:
             return frozenset({_CLEAN})
-        if event.kind is kinds.MADE and facts.events.same_object(event.target, optimizer):
+        if event.kind is kinds.MADE and facts.identity.same_object(event.target, optimizer):
             return frozenset({_FRESH})
         if event.kind is kinds.OPAQUE and _may_be(event.target, optimizer):
             return frozenset({_CLEAN})
-        if event.kind is kinds.STEP and facts.events.same_object(event.target, optimizer):
+        if event.kind is kinds.STEP and facts.identity.same_object(event.target, optimizer):
             informative = states - {_FRESH}
             # On every path: where a condition decides, `if (i + 1) % n == 0` guards the step and the clearing alike.
             if informative and not informative & {_CLEAN, _STALE}:
@@ -1024,8 +1024,8 @@ def _polluted(path: Path, step: Event) -> list[Event]:
 def _may_be(target: Term | None, optimizer: Term | None) -> bool:
     return (
         target is None
-        or facts.events.same_object(target, optimizer)
-        or facts.events.role(target) != "optimizer"
+        or facts.identity.same_object(target, optimizer)
+        or facts.roles.role(target) != "optimizer"
     )
 
 
@@ -1034,7 +1034,7 @@ def _report(source: SourceFile, root: Root, backward: Event, step: Event) -> Rep
     cleared = [
         event
         for event in facts.paths.events_in(root.path, kinds.ZERO_GRAD)
-        if facts.events.clears(event, step.target) is not False
+        if facts.identity.clears(event, step.target) is not False
     ]
     related = [Mark(step.node, "applied here, with all gradients since the last clearing")]
     message = "gradients are never cleared: every step also applies those of all earlier ones"
@@ -1045,7 +1045,7 @@ def _report(source: SourceFile, root: Root, backward: Event, step: Event) -> Rep
 
 
 def _fix(source: SourceFile, backward: Event, step: Event) -> ProposedFix | None:
-    optimizer = facts.events.written(source, step.target, step, backward.scope)
+    optimizer = facts.writing.written(source, step.target, step, backward.scope)
     if optimizer is None or backward.statement is None:
         return None
     if facts.statements.every_nth_round(source, step.statement):

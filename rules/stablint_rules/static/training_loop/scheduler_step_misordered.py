@@ -651,8 +651,8 @@ def _drives(scheduler: Event, step: Event) -> bool:
     for made in facts.terms.options(scheduler.target) if scheduler.target is not None else ():
         if isinstance(made, facts.terms.Instance):
             optimizer = made.positional[0] if made.positional else made.keywords.get("optimizer")
-            if optimizer is not None and facts.events.role(optimizer) == "optimizer":
-                return facts.events.same_object(step.target, optimizer)
+            if optimizer is not None and facts.roles.role(optimizer) == "optimizer":
+                return facts.identity.same_object(step.target, optimizer)
     return True
 
 

@@ -563,7 +563,7 @@ def _wiped(path: Path, step: Event, is_only: bool) -> list[_Wiped]:
     found: list[_Wiped] = []
 
     def clears(event: Event) -> bool:
-        certain = facts.events.clears(event, step.target) if step.target is not None else None
+        certain = facts.identity.clears(event, step.target) if step.target is not None else None
         # Among several optimizers, `netD.zero_grad()` between the generator's backward and step is right.
         return certain is True or (event.target is None and is_only)
 
@@ -574,7 +574,7 @@ def _wiped(path: Path, step: Event, is_only: bool) -> list[_Wiped]:
             return frozenset(
                 _Wiped(state, event) if isinstance(state, facts.events.Event) else state for state in states
             )
-        if event.kind is kinds.STEP and facts.events.same_object(event.target, step.target):
+        if event.kind is kinds.STEP and facts.identity.same_object(event.target, step.target):
             if states and all(isinstance(state, _Wiped) for state in states):
                 found.extend(replace(state, step=event) for state in states if isinstance(state, _Wiped))
             return frozenset({None})
