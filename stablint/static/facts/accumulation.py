@@ -11,7 +11,7 @@ import libcst as cst
 from stablint.static.facts.evaluation import values
 from stablint.static.facts.events import Kind
 from stablint.static.facts.gradients import DETACHING
-from stablint.static.facts.paths import events_in, rounds_in, training_paths
+from stablint.static.facts.paths import Path, events_in, rounds_in, training_paths
 from stablint.static.facts.scopes import Block, Scope, syntax
 from stablint.static.facts.terms import (
     Attribute,
@@ -41,6 +41,8 @@ class Accumulation:
     statement: cst.CSTNode = field(repr=False)
     scope: Scope = field(repr=False)
     subjects: tuple[Term, ...]
+    elsewhere: tuple[Term, ...]
+    """What is back-propagated outside of this loop: a loss kept in one loop may be meant for another."""
     nodes: frozenset[cst.CSTNode] = field(repr=False)
     """The places where the losses of this loop are made."""
     is_reset: bool
@@ -50,19 +52,25 @@ class Accumulation:
 def accumulations(source: SourceFile) -> tuple[Accumulation, ...]:
     """Return what the training loops of a file accumulate."""
     loops: dict[cst.CSTNode, list[Term]] = {}
+    everything: list[Term] = []
     for root in source.ask(training_paths):
+        everything += _subjects(root.path)
         for rounds in rounds_in(root.path):
-            subjects = [
-                event.subject for event in events_in(rounds.body, Kind.BACKWARD) if event.subject is not None
-            ]
+            subjects = _subjects(rounds.body)
             if subjects:
                 loops.setdefault(rounds.node, []).extend(subjects)
     if not loops:
         return ()
-    return tuple(_found(source, loops))
+    return tuple(_found(source, loops, tuple(everything)))
 
 
-def _found(source: SourceFile, loops: dict[cst.CSTNode, list[Term]]) -> Iterator[Accumulation]:
+def _subjects(path: Path) -> list[Term]:
+    return [event.subject for event in events_in(path, Kind.BACKWARD) if event.subject is not None]
+
+
+def _found(
+    source: SourceFile, loops: dict[cst.CSTNode, list[Term]], everything: tuple[Term, ...]
+) -> Iterator[Accumulation]:
     for part, (scope, block) in source.ask(syntax).blocks.items():
         kept = _accumulated(part)
         if kept is None:
@@ -72,11 +80,12 @@ def _found(source: SourceFile, loops: dict[cst.CSTNode, list[Term]]) -> Iterator
             continue
         path, value = kept
         subjects = tuple(loops[loop.node])
+        elsewhere = tuple(one for one in everything if all(one is not other for other in subjects))
         nodes = frozenset(
             inner.node for one in subjects for inner in graph_of(one) if isinstance(inner, Operation | Call)
         )
         reset = _is_reset(source, path, loop, part) or _is_bounded(source, path, scope)
-        yield Accumulation(path, value, part, scope, subjects, nodes, reset)
+        yield Accumulation(path, value, part, scope, subjects, elsewhere, nodes, reset)
 
 
 def _accumulated(part: cst.CSTNode) -> tuple[str, cst.BaseExpression] | None:

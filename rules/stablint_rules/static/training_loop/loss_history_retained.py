@@ -963,7 +963,9 @@ def _carries(source: SourceFile, node: cst.BaseExpression, kept: Accumulation) -
 def _is_back_propagated(source: SourceFile, kept: Accumulation) -> bool:
     """Whether what is accumulated is itself the loss of a backward: over time steps, tasks, episodes."""
     wanted = source.ask(facts.values).raw(kept.value)
-    for subject in kept.all_subjects:
+    if any(part is wanted for subject in kept.elsewhere for part in facts.terms.options(subject)):
+        return True
+    for subject in kept.subjects:
         for part in facts.terms.within(subject):
             if getattr(part, "node", None) in (kept.statement, kept.value) and isinstance(
                 part, facts.terms.Operation
