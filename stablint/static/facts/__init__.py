@@ -20,6 +20,9 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | whether code asks for `self.training` before a place | `modes` (functions) | `modes` |
 | the nn.Module classes, and what their attributes hold | `models` (fact) | `classes` |
 | which layers and parameters a model knows it has | `registration` (functions) | `registration` |
+| tensors made without values | `allocation` (functions) | `allocation` |
+| where tensors get values, and which layers and parameters that reaches | `reaches` (fact) | `reaching` |
+| what was tested on the way to a place | `guards` (functions) | `guards` |
 | how the file can spell a name of torch | `spelling` (function) | `spelling` |
 | what happens in training when a function runs, in order | `training_paths` (fact) | `paths` |
 | running a rule's states along such a path | `paths.Automaton` | `paths` |
@@ -36,16 +39,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stablint.static.facts import accumulation as accumulation
+    from stablint.static.facts import allocation as allocation
     from stablint.static.facts import conditions as conditions
     from stablint.static.facts import differentiation as differentiation
     from stablint.static.facts import events as events
     from stablint.static.facts import exponentials as exponentials
     from stablint.static.facts import gradients as gradients
+    from stablint.static.facts import guards as guards
     from stablint.static.facts import identity as identity
     from stablint.static.facts import intervals as intervals
     from stablint.static.facts import logarithms as logarithms
     from stablint.static.facts import logs as logs
     from stablint.static.facts import modes as modes
+    from stablint.static.facts import narrowing as narrowing
     from stablint.static.facts import outputs as outputs
     from stablint.static.facts import paths as paths
     from stablint.static.facts import provenance as provenance
@@ -61,6 +67,7 @@ if TYPE_CHECKING:
     from stablint.static.facts.evaluation import values as values
     from stablint.static.facts.logs import log_entries as log_entries
     from stablint.static.facts.paths import training_paths as training_paths
+    from stablint.static.facts.reaching import reaches as reaches
     from stablint.static.facts.scopes import syntax as syntax
     from stablint.static.facts.sites import operations as operations
 
@@ -68,6 +75,7 @@ _HOMES = {
     "accumulations": "accumulation",
     "log_entries": "logs",
     "models": "classes",
+    "reaches": "reaching",
     "training_paths": "paths",
     "values": "evaluation",
     "syntax": "scopes",

@@ -87,6 +87,16 @@ class CallSite:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Store:
+    """An assignment to an element or an attribute: `x[0] = 1`, `layer.weight.data = w`."""
+
+    target: cst.Attribute | cst.Subscript
+    scope: Scope
+    statement: cst.CSTNode
+    value: cst.BaseExpression | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Syntax:
     """What the walk found; `calls` by the last name of the callee (`loss.backward()` under "backward")."""
 
@@ -101,6 +111,8 @@ class Syntax:
     has_star_import: bool
     packages: set[str]
     """The top-level packages imported anywhere in the file."""
+    stores: list[Store]
+    """What is assigned to elements and to attributes."""
 
 
 def syntax(source: SourceFile) -> Syntax:
@@ -120,4 +132,5 @@ def syntax(source: SourceFile) -> Syntax:
         walk.blocks,
         walk.has_star_import,
         walk.packages,
+        walk.stores,
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import libcst as cst
 
-from stablint.static.facts.scopes import Binding, CallSite, Scope
+from stablint.static.facts.scopes import Binding, CallSite, Scope, Store
 from stablint.static.nodes import all_parameters, last_name, meaningful_children
 from stablint.static.walk.walk import Place, Walk, bind
 
@@ -102,8 +102,12 @@ def target(walk: Walk, node: cst.CSTNode, place: Place, value: cst.BaseExpressio
             for element in elements:
                 target(walk, element.value, place, None)
         case cst.Attribute(value=cst.Name(value=base), attr=cst.Name(value=name)):
+            walk.stores.append(Store(node, place.scope, place.statement, value))
             written = Binding("assign", place.statement, value)
             place.scope.function.writes.setdefault(f"{base}.{name}", []).append(written)
+            expression(walk, node, place)
+        case cst.Attribute() | cst.Subscript():
+            walk.stores.append(Store(node, place.scope, place.statement, value))
             expression(walk, node, place)
         case _:
             expression(walk, node, place)

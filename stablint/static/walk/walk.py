@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import libcst as cst
 
-from stablint.static.facts.scopes import Binding, Block, CallSite, Scope
+from stablint.static.facts.scopes import Binding, Block, CallSite, Scope, Store
 
 
 @dataclass(slots=True)
@@ -21,6 +21,7 @@ class Walk:
     blocks: dict[cst.CSTNode, tuple[Scope, Block | None]] = field(default_factory=dict)
     packages: set[str] = field(default_factory=set)
     has_star_import: bool = False
+    stores: list[Store] = field(default_factory=list)
 
 
 class Place(NamedTuple):

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from stablint.rule import Mark, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.classes import Model
+    from stablint.static.facts.terms import Operation
+    from stablint.static.source import SourceFile
 
 
 class UninitialisedParameter(StaticRule):
@@ -711,3 +720,101 @@ class Projection(nn.Module):
         self.weight = nn.Parameter(variance_scaling(torch.empty(n, m)))
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report the parameters and buffers that are made of memory which nothing fills."""
+        if _MEMORY.isdisjoint(source.ask(facts.syntax).identifiers):
+            return
+        for site, parameter in source.ask(facts.operations).named("parameter"):
+            empty = facts.allocation.uninitialised(parameter.operands[0])
+            model = source.ask(facts.models).around(site.scope)
+            if empty is None or _is_library_made(source, model) or _is_replaced(source, model, parameter):
+                continue
+            name = _name(model, parameter)
+            if not _is_filled(source, model, name, parameter, empty):
+                confidence = Confidence.MEDIUM if model is not None and model.is_open else None
+                yield _report(parameter.node, empty, f"`{name}`" if name else "this parameter", confidence)
+        yield from _buffers(source)
+
+
+_MEMORY = {
+    "empty",
+    "empty_like",
+    "empty_strided",
+    "new_empty",
+    "Tensor",
+    "FloatTensor",
+    "DoubleTensor",
+    "new",
+}
+
+
+def _report(node: Any, empty: Operation, what: str, confidence: Confidence | None) -> Report:
+    message = f"{what} is never given a value: it starts as whatever was in memory"
+    related = () if empty.node is node else (Mark(empty.node, "memory as it is"),)
+    return Report(node, message, confidence=confidence, related=related)
+
+
+def _buffers(source: SourceFile) -> Iterator[Report]:
+    """Report the buffers that are read and never written."""
+    shape, values = source.ask(facts.syntax), source.ask(facts.values)
+    for call in shape.calls.get("register_buffer", ()):
+        given = [argument.value for argument in call.node.args]
+        name = values.of(given[0]) if len(given) > 1 else None
+        empty = facts.allocation.uninitialised(values.of(given[1])) if len(given) > 1 else None
+        if empty is None or not isinstance(name, facts.terms.Constant) or name.value not in shape.identifiers:
+            continue
+        if any(
+            getattr(getattr(store.target, "attr", None), "value", "") == name.value for store in shape.stores
+        ):
+            continue
+        model = source.ask(facts.models).around(call.scope)
+        if not _is_library_made(source, model) and not _is_filled(
+            source, model, str(name.value), empty, empty
+        ):
+            yield _report(empty.node, empty, f"the buffer `{name.value}`", Confidence.MEDIUM)
+
+
+def _is_library_made(source: SourceFile, model: Model | None) -> bool:
+    """Whether a library goes through the modules and fills what it finds."""
+    bases = source.ask(facts.values).interpreter.outer_bases(model.scope) if model is not None else ()
+    return any(getattr(base, "dotted", "").startswith("transformers.") for base in bases)
+
+
+def _name(model: Model | None, parameter: Operation) -> str:
+    for held in model.held if model is not None else ():
+        if any(getattr(part, "node", None) is parameter.node for part in facts.terms.within(held.term)):
+            return held.name
+    return ""
+
+
+def _is_replaced(source: SourceFile, model: Model | None, parameter: Operation) -> bool:
+    """Whether an attribute of the model gets the parameter, and something else before the method is done."""
+    stores = source.ask(facts.syntax).stores
+    return (
+        model is not None
+        and not _name(model, parameter)
+        and any(one.value is parameter.node for one in stores)
+    )
+
+
+def _is_filled(
+    source: SourceFile, model: Model | None, name: str, parameter: Operation, empty: Operation
+) -> bool:
+    terms, known = facts.terms, source.ask(facts.reaches)
+    owner = terms.Receiver(model.scope) if model is not None else parameter
+    candidate = facts.narrowing.Candidate(owner, name, facts.allocation.rank_of(empty))
+    places = [parameter.node, empty.node]
+    if model is not None and not name:
+        places.append(model.scope.node)
+    return any(
+        not _is_optional_loading(source, fill)
+        for node in places
+        for fill, _ in known.of(node, name, candidate)
+    )
+
+
+def _is_optional_loading(source: SourceFile, fill: Any) -> bool:
+    callee = getattr(fill.node, "func", None)
+    is_loading = getattr(getattr(callee, "attr", None), "value", "") == "load_state_dict"
+    return is_loading and any(True for _ in facts.guards.around(source, fill.statement))

@@ -1,0 +1,74 @@
+"""What was tested on the way to a place, and whether it held there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from stablint.static.facts.scopes import Block, Scope, syntax
+from stablint.static.facts.statements import block_of, contains
+
+if TYPE_CHECKING:
+    from stablint.static.source import SourceFile
+
+Test = tuple[cst.BaseExpression, bool]
+"""The condition, and whether it held."""
+
+
+def tests(source: SourceFile, node: cst.CSTNode, statement: cst.CSTNode | None) -> Iterator[Test]:
+    """Yield the tests around an expression, inside its statement, and of what left before it was reached."""
+    if statement is not None:
+        yield from within(statement, node)
+        yield from around(source, statement)
+        yield from before(source, statement)
+
+
+def around(source: SourceFile, statement: cst.CSTNode) -> Iterator[Test]:
+    """Yield the tests of the branches and loops that a statement stands in."""
+    block = block_of(source, statement)
+    for one in block.outward() if block is not None else ():
+        if isinstance(one.node, cst.If | cst.While) and one.kind in ("if", "else", "while"):
+            yield one.node.test, one.kind != "else"
+
+
+def within(statement: cst.CSTNode, node: cst.CSTNode) -> Iterator[Test]:
+    """Yield the tests of the conditional expressions between a statement and an expression in it."""
+    for child in statement.children:
+        if contains(child, node):
+            if isinstance(statement, cst.IfExp) and child is not statement.test:
+                yield statement.test, child is statement.body
+            if isinstance(statement, cst.BooleanOperation) and child is statement.right:
+                yield statement.left, isinstance(statement.operator, cst.And)
+            yield from within(child, node)
+            return
+
+
+def before(source: SourceFile, statement: cst.CSTNode) -> Iterator[Test]:
+    """Yield what left the function or the round before a statement: `if not self.training: return x`."""
+    scope, block = source.ask(syntax).blocks.get(statement, (None, None))
+    inner = statement
+    while scope is not None:
+        for other in _suite(scope, block):
+            if other is inner or (isinstance(other, cst.SimpleStatementLine) and inner in other.body):
+                break
+            if isinstance(other, cst.If) and _leaves(other.body):
+                yield other.test, False
+        if block is None:
+            return
+        inner, block = block.node, block.parent
+
+
+def _suite(scope: Scope, block: Block | None) -> Sequence[cst.CSTNode]:
+    owner: cst.CSTNode | None = scope.node if block is None else block.node
+    if isinstance(owner, cst.If) and block is not None and block.kind == "else":
+        owner = owner.orelse if isinstance(owner.orelse, cst.Else) else None  # an `elif` stands alone
+    body = getattr(owner, "body", None)
+    return body.body if isinstance(body, cst.BaseSuite) else ()
+
+
+def _leaves(suite: cst.BaseSuite) -> bool:
+    last = suite.body[-1] if suite.body else None
+    small = last.body[-1] if isinstance(last, cst.SimpleStatementLine) and last.body else last
+    return isinstance(small, cst.Return | cst.Raise | cst.Continue)
