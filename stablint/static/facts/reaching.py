@@ -282,3 +282,13 @@ class _Following:
 def _rank(layer: Instance) -> int | None:
     short = operation(layer.dotted)
     return 2 if short in AFFINE else 1 if short in NORMALISATIONS else None
+
+
+def is_initialised(source: SourceFile, layers: list[Instance]) -> bool:
+    """Whether something writes, or may write, into the weight of one of these layers."""
+    known = source.ask(reaches)
+    return any(
+        fill is not None
+        for layer in layers
+        for fill, _ in known.of(layer.node, "weight", Candidate(layer, "weight", _rank(layer)))
+    )

@@ -177,7 +177,10 @@ def _call_sequential(
     from stablint.static.interpret.calls import Arguments, apply
 
     layers = elements(interpreter, module)
-    if not arguments.positional or not isinstance(layers, Display):
+    is_partly_known = module.open_arguments and not any(
+        isinstance(one, Repeated) for one in module.positional
+    )
+    if not arguments.positional or not isinstance(layers, Display) or is_partly_known:
         return Call(module, arguments.positional, arguments.keywords, node, frame.graph)
     value = arguments.positional[0]
     for layer in layers.items:

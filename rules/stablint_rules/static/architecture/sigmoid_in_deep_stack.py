@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING
+
 from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from stablint.rule import Mark, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.layers import Chain, Link
+    from stablint.static.source import SourceFile
 
 
 class SigmoidInDeepStack(StaticRule):
@@ -625,3 +634,49 @@ class Attend(nn.Module):
         return x
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report the chains of layers with many sigmoids, or very many tanh, in a row."""
+        if _SPELLINGS.isdisjoint(source.ask(facts.syntax).identifiers):
+            return
+        seen: set[object] = set()
+        for chain in source.ask(facts.chains):
+            for name in ("sigmoid", "tanh"):
+                run = _longest_run(chain, name)
+                nodes = {link.layer.node for link in run}
+                if len(run) < _FEWEST[name] or nodes & seen:
+                    continue
+                layers = [link.layer.module for link in run if link.layer.module is not None]
+                if name == "tanh" and facts.reaching.is_initialised(source, layers):
+                    continue
+                seen |= nodes
+                yield _report(chain, run, name)
+
+
+_SPELLINGS = {"Sigmoid", "sigmoid", "sigmoid_", "Tanh", "tanh", "tanh_"}
+_FEWEST = {"sigmoid": 3, "tanh": 12}
+_MEASURED = {
+    "sigmoid": {3: "3e-2", 4: "5e-3", 5: "7e-4", 6: "9e-5", 8: "2e-6", 10: "3e-8", 15: "2e-12", 20: "1e-16"},
+    "tanh": {10: "9e-2", 15: "6e-3", 20: "3e-4", 30: "1e-6"},
+}
+"""The relative gradient of the first hidden layer over that of the last, by number of hidden layers."""
+
+
+def _longest_run(chain: Chain, name: str) -> list[Link]:
+    """Return the layers that come behind such an activation, most of them in a row."""
+    active = [link for link in chain.links if link.activations]
+    groups = groupby(active, key=lambda link: any(one.name == name for one in link.activations))
+    return max((list(links) for found, links in groups if found), key=len, default=[])
+
+
+def _report(chain: Chain, run: list[Link], name: str) -> Report:
+    depth = max(known for known in _MEASURED[name] if known <= len(run))
+    ratio = _MEASURED[name][depth]
+    marks = tuple(Mark(link.activations[0].node, f"{name} {n}") for n, link in enumerate(run[:4], start=1))
+    return Report(
+        chain.owner,
+        f"{len(run)} hidden {name}s in a row: the gradient of the first layer is {ratio} of that of the last, or less",
+        severity=Severity.WARNING if name == "tanh" else None,
+        confidence=None if name == "sigmoid" and len(run) > 3 else Confidence.MEDIUM,
+        related=marks,
+    )

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from stablint.rule import Mark, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.layers import Chain
+    from stablint.static.source import SourceFile
 
 
 class MissingWeightInit(StaticRule):
@@ -764,3 +772,38 @@ class Model(L.LightningModule):
         return self.net(x)
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report the deep plain chains of layers that nothing initialises."""
+        if _LAYERS.isdisjoint(source.ask(facts.syntax).identifiers):
+            return
+        seen: set[object] = set()
+        for chain in source.ask(facts.chains):
+            nodes = {layer.node for layer in chain.layers}
+            if not _is_too_deep(chain) or nodes & seen or facts.reaching.is_initialised(source, chain.layers):
+                continue
+            seen |= nodes
+            yield Report(
+                chain.owner,
+                f"{len(chain.links)} layers in a row as PyTorch initialises them, nothing between them but "
+                "activations: the signal shrinks in each",
+                related=(
+                    Mark(chain.links[0].layer.node, "the first layer"),
+                    Mark(chain.links[-1].layer.node, "the last layer"),
+                ),
+            )
+
+
+_LAYERS = {"Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"}
+_STEEP = {"relu", "relu6", "leaky_relu", "prelu", "rrelu", "gelu", "silu", "mish", "softplus", "hardswish"}
+_CENTRED = {"tanh", "elu", "celu", "selu", "softsign"}
+_DEEP, _VERY_DEEP = 8, 12
+
+
+def _is_too_deep(chain: Chain) -> bool:
+    """Whether a chain has more layers than its activations let through from the default initialisation."""
+    names = [one.name for link in chain.links[1:] for one in link.activations]
+    if not names or not all(name in _STEEP | _CENTRED for name in names):
+        return False
+    steep = sum(name in _STEEP for name in names)
+    return len(chain.links) >= (_DEEP if 2 * steep >= len(names) else _VERY_DEEP)
