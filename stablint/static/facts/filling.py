@@ -146,13 +146,12 @@ def _called(site: Site) -> Iterator[Fill]:
     says_so = _INITIALISING.search(_name(term.callee)) is not None
     if says_so and isinstance(term.callee, Attribute):
         targets.append(parameters_of(resolve(term.callee.base), site.node))
-    for argument in (*term.positional, *term.keywords.values()):
-        given = resolve(argument)
-        if isinstance(given, Instance | Receiver | Parameter):
-            if says_so:
-                targets.append(parameters_of(given, site.node))
-        elif isinstance(given, Operation | Attribute | Item):
+    arguments = (*term.positional, *term.keywords.values())
+    for given in (option for argument in arguments for option in options(resolve(argument))):
+        if isinstance(given, Operation | Attribute | Item):
             targets.append(given)
+        elif says_so and isinstance(given, Instance | Receiver | Parameter):
+            targets.append(parameters_of(given, site.node))
     if targets:
         yield Fill(site.node, site.scope, site.statement, tuple(targets), is_certain=False)
 

@@ -406,6 +406,19 @@ class Conv(nn.Module):
         glorot(self.weight)
         normal_init(self.att)
         zeros(self.bias)
+
+
+class Biased(nn.Module):
+    def __init__(self, n, bias=True):
+        super().__init__()
+        if bias:
+            self.bias = nn.Parameter(torch.empty(n))
+        else:
+            self.register_parameter("bias", None)
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        zeros(self.bias)
 """,
         # Loops over the parameters, over a tuple of them, by name.
         """\
