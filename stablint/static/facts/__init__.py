@@ -41,6 +41,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stablint.static.facts import accumulation as accumulation
     from stablint.static.facts import allocation as allocation
+    from stablint.static.facts import classes as classes
     from stablint.static.facts import conditions as conditions
     from stablint.static.facts import differentiation as differentiation
     from stablint.static.facts import events as events
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import outputs as outputs
     from stablint.static.facts import paths as paths
     from stablint.static.facts import provenance as provenance
+    from stablint.static.facts import reaching as reaching
     from stablint.static.facts import registration as registration
     from stablint.static.facts import roles as roles
     from stablint.static.facts import spelling as spelling
