@@ -18,6 +18,7 @@ from stablint.static.facts.terms import (
     Call,
     Constant,
     Dictionary,
+    Either,
     Item,
     Operation,
     Term,
@@ -183,9 +184,15 @@ def _looked_up(item: Item) -> Iterator[Term]:
 
 def summands(term: Term) -> Iterator[Term]:
     """Yield the values that a loss is a weighted sum or mean of, itself among them."""
+    seen: set[Term] = set()
     stack = [term]
     while stack:
         current = stack.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        if isinstance(current, Either):
+            stack.extend(current.options)
         if isinstance(current, Operation):
             if current.name in _SUMMING:
                 stack.extend(current.operands)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stablint.static.facts.accumulation import Accumulation
     from stablint.static.facts.logs import LogEntry
     from stablint.static.facts.scopes import Scope
+    from stablint.static.facts.terms import Term
     from stablint.static.source import SourceFile
 
 
@@ -274,8 +275,25 @@ def step(model, batch, flatten):
     value_loss = F.mse_loss(model(batch["z"]), batch["v"])
     loss = policy_loss + 0.1 * value_loss
     stats = dict(loss=dict(policy=policy_loss.detach(), total=loss), n=len(batch))  # flagged
-    stats["value"] = value_loss.mean().cpu()
+    stats["value"] = value_loss
     return loss, flatten(stats)
+""",
+        # a term that is 0 at first, and a number has no `detach`; a loss that is kept in one mode only
+        """\
+import torch.nn.functional as F
+
+def forward(model, sample, is_warm_up, is_traced):
+    loss = F.cross_entropy(model(sample["input"]), sample["target"])
+    latency = model.delays(sample["input"]).mean()
+    if is_warm_up:
+        latency = 0
+    metrics = {"latency": latency}  # flagged
+    return loss + latency, metrics
+
+def traced(model, sample, is_traced):
+    loss = F.cross_entropy(model(sample["input"]), sample["target"])
+    metrics = {"loss": loss if is_traced else loss.item()}  # flagged
+    return loss, metrics
 """,
     ]
 
@@ -459,9 +477,10 @@ def step(model, batch, flatten):
     value_loss = F.mse_loss(model(batch["z"]), batch["v"])
     loss = policy_loss + 0.1 * value_loss
     stats = dict(loss=dict(policy=policy_loss.detach(), total=loss.detach()), n=len(batch))
-    stats["value"] = value_loss.detach().mean().cpu()
+    stats["value"] = value_loss.detach()
     return loss, flatten(stats)
 """,
+        None,
     ]
 
     good = [
@@ -544,7 +563,7 @@ def train(model, parts, x, y):
         loss.backward()
         optimizer.step()
 """,
-        # counts that are returned beside the loss and logged, and the log of a helper
+        # counts that the loss is weighted with, returned beside it and logged, and the log of a helper
         """\
 import torch.nn.functional as F
 
@@ -558,6 +577,7 @@ def forward(model, criteria, sample, label):
     logits = model(sample["input"])
     loss = F.cross_entropy(logits, sample["target"])
     size = sample["size"] if label is None else count(sample, label)
+    loss = loss + 0.1 * logits.pow(2).mean() * size
     logging_output = {"loss": loss.item(), "size": size, "first": sample["size"]}
     for name, criterion in criteria.items():
         extra_loss, extra_log = criterion(logits, sample)
@@ -941,7 +961,11 @@ def _is_kept(source: SourceFile, entry: LogEntry) -> bool:
     term = values.raw(entry.value)
     if facts.gradients.carries_graph(term) is False:
         return False
-    summands = {part for other in entry.beside for part in facts.accumulation.summands(values.raw(other))}
+    beside = {source.code(other): values.raw(other) for other in entry.beside}
+    losses = [other for name, other in beside.items() if "loss" in name]
+    if any(term is other for other in beside.values() if other not in losses):
+        return False  # its sample size, which a loss may be weighted with
+    summands = {part for loss in losses for part in facts.accumulation.summands(loss)}
     return any(part in summands for part in facts.accumulation.summands(term))
 
 
@@ -978,6 +1002,16 @@ def _is_back_propagated(source: SourceFile, kept: Accumulation) -> bool:
     return False
 
 
-def _fix(source: SourceFile, carriers: list[cst.BaseExpression]) -> ProposedFix:
+def _fix(source: SourceFile, carriers: list[cst.BaseExpression]) -> ProposedFix | None:
+    values = source.ask(facts.values)
+    kinds = [option for node in carriers for option in facts.terms.options(values.raw(node))]
+    if not kinds or any(_is_number(kind) for kind in kinds):
+        return None  # a number has no `detach`
     changes = tuple(Replace(node, f"{source.code(node)}.detach()") for node in carriers)
     return ProposedFix("Keep the value without its graph: `.detach()`", Applicability.SAFE, changes)
+
+
+def _is_number(term: Term) -> bool:
+    if isinstance(term, facts.terms.Operation):
+        return term.name in ("item", "builtin_float", "builtin_int")
+    return isinstance(term, facts.terms.Constant)
