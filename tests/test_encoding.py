@@ -9,7 +9,6 @@ import pytest
 from stablint.static.encoding import cookie, decode
 from stablint.static.examine import examine
 from stablint.static.source import SourceFile
-from stablint.static.unreadable import UnreadableError
 
 BOM = codecs.BOM_UTF8
 
@@ -42,15 +41,27 @@ READABLE: dict[str, tuple[bytes, str]] = {
     "escaped lone surrogate": (b'x = "\\ud83e"\n', 'x = "\\ud83e"\n'),
     "latin-1": (b'# coding: latin-1\nx = "\xe9"\n', '# coding: latin-1\nx = "é"\n'),
     "latin-1 of emacs": (b'# -*- coding: Latin-1-unix -*-\nx = "\xe9"\n', '# -*- coding: Latin-1-unix -*-\nx = "é"\n'),
-    "latin-1 of vim, second line": (b'#!/bin/py\n# vim: set fileencoding=iso-8859-1 :\n"\xe9"\n', '#!/bin/py\n# vim: set fileencoding=iso-8859-1 :\n"é"\n'),
+    "latin-1 of vim, second line": (
+        b'#!/bin/py\n# vim: set fileencoding=iso-8859-1 :\n"\xe9"\n',
+        '#!/bin/py\n# vim: set fileencoding=iso-8859-1 :\n"é"\n',
+    ),
     "latin-1 below an empty line": (b'\n# coding: latin-1\ny = "\xe9"\n', '\n# coding: latin-1\ny = "é"\n'),
     "latin-1 behind a form feed": (b'\x0c# coding: latin-1\nx = "\xe9"\n', '\x0c# coding: latin-1\nx = "é"\n'),
     "latin-1 with lone CR": (b'# coding: latin-1\rx = "\xe9"\r', '# coding: latin-1\rx = "é"\r'),
-    "latin-1 far to the right": (b"#" + b" " * 5000 + b'coding: l1\nx = "\xe9"\n', "#" + " " * 5000 + 'coding: l1\nx = "é"\n'),
-    "first cookie wins": (b'# coding: latin-1\n# coding: utf-8\nx = "\xe9"\n', '# coding: latin-1\n# coding: utf-8\nx = "é"\n'),
+    "latin-1 far to the right": (
+        b"#" + b" " * 5000 + b'coding: l1\nx = "\xe9"\n',
+        "#" + " " * 5000 + 'coding: l1\nx = "é"\n',
+    ),
+    "first cookie wins": (
+        b'# coding: latin-1\n# coding: utf-8\nx = "\xe9"\n',
+        '# coding: latin-1\n# coding: utf-8\nx = "é"\n',
+    ),
     "cp1252": (b'# coding: cp1252\nx = "\x80"\n', '# coding: cp1252\nx = "€"\n'),
     "koi8-r": (b'# coding: koi8-r\nx = "\xc1"\n', '# coding: koi8-r\nx = "а"\n'),
-    "shift_jis with a backslash byte": ('# coding: shift_jis\nx = "表"\n'.encode("shift_jis"), '# coding: shift_jis\nx = "表"\n'),
+    "shift_jis with a backslash byte": (
+        '# coding: shift_jis\nx = "表"\n'.encode("shift_jis"),
+        '# coding: shift_jis\nx = "表"\n',
+    ),
     "gbk": ('# coding: gbk\nx = "中"\n'.encode("gbk"), '# coding: gbk\nx = "中"\n'),
     "iso-2022-jp": ('# coding: iso-2022-jp\nx = "日"\n'.encode("iso-2022-jp"), '# coding: iso-2022-jp\nx = "日"\n'),
     "utf7": (b'# coding: utf7\nx = "+AOk-"\n', '# coding: utf7\nx = "é"\n'),
@@ -178,10 +189,17 @@ def test_cookie(line: bytes, encoding: str | None) -> None:
     assert cookie(line) == encoding
 
 
-def test_decoding_warns_of_nothing_and_raises_nothing_else() -> None:
-    for name in ("unicode_escape", "raw_unicode_escape", "utf-7", "idna", "charmap", "quopri", "uu", "bz2"):
-        data = b"# coding: " + name.encode() + b'\nx = "\\q \\N{nothing} \xff"\n'
-        try:
-            decode(data)
-        except UnreadableError as error:
-            assert error.message
+@pytest.mark.parametrize(
+    ("codec", "codes"),
+    [
+        ("charmap", []),
+        ("unicode_escape", ["STB901"]),
+        ("utf-7", ["STB901"]),
+        ("idna", ["STB901"]),
+        ("quopri", ["STB901"]),
+        ("bz2", ["STB901"]),
+    ],
+)
+def test_odd_codecs_warn_of_nothing_and_raise_nothing(codec: str, codes: list[str]) -> None:
+    data = f"# coding: {codec}\n".encode() + b'x = "\\q \\N{nothing} \xff"\n'
+    assert [finding.code for finding in examine(SourceFile("x.py", data), [])] == codes

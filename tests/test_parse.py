@@ -5,13 +5,12 @@ import gc
 import subprocess
 import sys
 import threading
-import warnings
 
 import libcst as cst
 import pytest
 
 from stablint.finding import Position
-from stablint.static import deep, parse as parsing
+from stablint.static import deep
 from stablint.static.deep import deeply
 from stablint.static.parse import parse
 from stablint.static.source import SourceFile

@@ -1,6 +1,5 @@
 """The shapes that kill parsers are refused in linear time; everything that people write passes."""
 
-
 import libcst as cst
 import pytest
 
@@ -124,7 +123,7 @@ def test_a_million_brackets_are_refused() -> None:  # in quadratic time, the tes
         "x = '\\\n#' + b",
         'x = """\\"""#""" + b',
         "x = '' + b",
-        "x = 1if a else\"#\" + b",
+        'x = 1if a else"#" + b',
         "x = '#\n(+ b",
         "x = f'#{\n(+ b",
     ],

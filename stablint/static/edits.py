@@ -41,6 +41,7 @@ def anchors(source: SourceFile, fix: ProposedFix) -> list[cst.CSTNode]:
         nodes.extend(getattr(change.node, "decorators", ())[:1])
         if seat := source.ask(seats).get(id(change.node)):
             nodes.extend(seat.row[max(seat.index - 1, 0) : seat.index + 2])
+            nodes += [seat.block] if isinstance(seat.block, cst.SimpleStatementLine) else []
     return nodes
 
 

@@ -95,6 +95,7 @@ def _find_places(source: SourceFile, outcomes: Iterable[_Outcome]) -> None:
 
 def _findings(source: SourceFile, outcome: _Outcome) -> list[Finding]:
     """Return a rule's findings; where it failed, that it did."""
+    findings: list[Finding] = []
     try:
         findings = [_resolved(source, outcome.rule, report) for report in outcome.reports]
     except BaseException as error:

@@ -45,7 +45,7 @@ def spans(module: cst.Module, nodes: Iterable[cst.CSTNode]) -> tuple[str, dict[i
         header = _header_end(node)
         if header is None:
             return Span(start, end, end)
-        return Span(start, end, at[recorder.whole[id(header)][0]] + (1 if isinstance(node, cst.Match) else 0))
+        return Span(start, end, at[recorder.whole[id(header)][0]])
 
     return code, {id(node): span(node) for node in nodes if id(node) in recorder.whole}
 

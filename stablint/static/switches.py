@@ -31,6 +31,10 @@ class Names:
         """Return the code that an item means, or None."""
         return self.codes.get(item.upper()) or self.codes.get(item.lower())
 
+    def guess(self, item: str) -> str:
+        """Say what an unknown name was meant to be, if that can be guessed."""
+        return did_you_mean(item, (name for name, code in self.codes.items() if name != code))
+
 
 def names(ran: Iterable[Rule], known: Mapping[str, str] | None) -> Names:
     """Collect the rules that ran, the run's own, and all there are (`known`: name -> code)."""
@@ -95,7 +99,7 @@ def _read(directive: Directive, names: Names) -> Comment:
         elif code is not None:
             comment.switches.append(Switch(item, code, *_range(directive)))
         elif names.complete and (directive.verb != "noqa" or item.upper().startswith("STB")):
-            comment.idle[item] = f"no rule is called `{item}`{did_you_mean(item, names.codes).rstrip('?')}"
+            comment.idle[item] = f"no rule is called `{item}`{names.guess(item)}"
     return comment
 
 
