@@ -1,12 +1,13 @@
-"""Models as graphs of layers: chains of linear and convolution layers with nothing between that restores the signal.
+"""Models as graphs of layers: rows of linear and convolution layers, one working on what the one before it gives.
 
-A chain ends at a normalisation, a sum or product of two values, a concatenation, and at anything that is not known.
+A row ends at a sum or product of two values, a concatenation, and at anything that is not known.  A chain is a part
+of a row in which nothing restores the signal, and all layers are torch's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -18,7 +19,16 @@ from stablint.static.facts.terms import Constant, Either, Instance, Operation, T
 from stablint.static.interpret.calls import Arguments, apply
 from stablint.static.interpret.frame import Frame
 from stablint.static.interpret.interpreter import Interpreter
-from stablint.static.torch_api.groups import ACTIVATIONS, AFFINE, DROPOUTS, JOINS, SHAPE_ONLY, SPLITS, words
+from stablint.static.torch_api.groups import (
+    ACTIVATIONS,
+    AFFINE,
+    DROPOUTS,
+    JOINS,
+    NORMALISATIONS,
+    SHAPE_ONLY,
+    SPLITS,
+    words,
+)
 
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
@@ -26,11 +36,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Link:
-    """A layer of a chain, and the activations between the layer before and this one."""
+    """A layer of a row, and what stands between the layer before and this one."""
 
     layer: Operation
     previous: Link | None = field(repr=False)
     activations: tuple[Operation, ...] = ()
+    is_restored: bool = False
+    """Whether the signal is normalised before this layer."""
+    weight: Operation | None = None
+    """The parameter made by hand that the signal is multiplied with, where no module does it."""
 
     def backward(self) -> Iterator[Link]:
         """Yield this link and those before it, last one first."""
@@ -41,24 +55,30 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Chain:
-    """Layers in a row; `owner` is the class whose forward goes through them, or the Sequential that they are."""
+class Row:
+    """Layers in a row; `owner` is the class or function that goes through them, or the Sequential that they are."""
 
     owner: cst.CSTNode
     links: tuple[Link, ...]
 
     @property
     def layers(self) -> list[Instance]:
-        """The layers, first one first."""
+        """The modules, first one first."""
         return [link.layer.module for link in self.links if link.layer.module is not None]
+
+    @property
+    def activations(self) -> list[tuple[Operation, ...]]:
+        """What stands between the layers: one less than there are layers."""
+        return [link.activations for link in self.links[1:]]
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What lies behind a value: the last layer of its chain, and the activations since."""
+    """What lies behind a value: the last layer of its row, and what came since."""
 
     link: Link | None = None
     pending: tuple[Operation, ...] = ()
+    is_restored: bool = False
 
 
 _NOTHING = _State()
@@ -78,7 +98,7 @@ _SCALING = words("mul div add sub")
 
 
 class _Tracing:
-    """Finds the chains behind values; each term is looked at once."""
+    """Finds the rows behind values; each term is looked at once."""
 
     def __init__(self, wrapped: set[cst.CSTNode]) -> None:
         self.wrapped = wrapped
@@ -97,29 +117,40 @@ class _Tracing:
             return min(map(self.state, term.options), key=_length)
         if not isinstance(term, Operation) or not term.operands or not term.graph:
             return _NOTHING
-        name = term.name
-        if name in AFFINE:
+        if term.name in AFFINE or term.name in _PRODUCTS:
             return self._layer(term)
         before = self.state(term.operands[0])
-        if name in ACTIVATIONS and name != "glu":
-            return _State(before.link, (*before.pending, term))
-        if name in _PASSING:
+        if term.name in ACTIVATIONS and term.name != "glu":
+            return replace(before, pending=(*before.pending, term))
+        if term.name in NORMALISATIONS:
+            return replace(before, is_restored=True)
+        if term.name in _PASSING:
             return before
-        if name in _SCALING and len(term.operands) == 2:
+        if term.name in _SCALING and len(term.operands) == 2:
             left, right = term.operands
-            if isinstance(right, Constant):
+            if isinstance(right, Constant) or (term.name == "add" and _parameter(right) is not None):
                 return before
             return self.state(right) if isinstance(left, Constant) else _NOTHING
         return _NOTHING
 
     def _layer(self, term: Operation) -> _State:
-        """A layer of torch whose weight is as it was made; whatever else multiplies is not known."""
-        if term.module is None or term.module.scope is not None or term.module.node in self.wrapped:
+        """A layer of torch, or a product with a parameter; what else multiplies is not known."""
+        signal, weight = term.operands[0], None
+        if term.module is None:
+            signal, weight = _product(term)
+        if (weight is None and term.module is None) or (
+            term.module is not None and self._is_own(term.module)
+        ):
             return _NOTHING
-        before = self.state(term.operands[0])
-        link = Link(term, before.link, before.pending if before.link is not None else ())
+        before = self.state(signal)
+        between = before.pending if before.link is not None else ()
+        link = Link(term, before.link, between, before.is_restored, weight)
         self.links[link] = None
         return _State(link)
+
+    def _is_own(self, module: Instance) -> bool:
+        """Whether a layer is of a class of the file, or has something that scales its weight."""
+        return module.scope is not None or module.node in self.wrapped
 
     def ends(self) -> list[Link]:
         """Return the links that no other goes on from."""
@@ -131,35 +162,84 @@ def _length(state: _State) -> int:
     return sum(1 for _ in state.link.backward()) if state.link is not None else 0
 
 
-def chains(source: SourceFile) -> tuple[Chain, ...]:
-    """Return the chains of every Sequential, then those of every model's forward, the shortest first."""
+_PRODUCTS = words("matmul mm")
+
+
+def _product(term: Operation) -> tuple[Term, Operation | None]:
+    """Return what is multiplied, and the parameter it is multiplied with."""
+    if term.name in AFFINE:
+        return term.operands[0], _parameter(term.argument("weight", 0))
+    for signal, weight in ((0, 1), (1, 0)) if len(term.operands) == 2 else ():
+        found = _parameter(term.operands[weight])
+        if found is not None:
+            return term.operands[signal], found
+    return term.operands[0], None
+
+
+def _parameter(term: Term | None) -> Operation | None:
+    """Return the parameter that a term is, looking through views of it."""
+    for option in options(term) if term is not None else ():
+        while isinstance(option, Operation) and option.name in SHAPE_ONLY and option.operands:
+            option = option.operands[0]
+        if isinstance(option, Operation) and (option.name == "parameter" or _is_trained(option)):
+            return option
+    return None
+
+
+def _is_trained(made: Operation) -> bool:
+    wanted = made.keywords.get("requires_grad")
+    return isinstance(wanted, Constant) and wanted.value is True
+
+
+def rows(source: SourceFile) -> tuple[Row, ...]:
+    """Return the rows of every Sequential, of every model's forward, and of the functions outside of classes."""
     interpreter = source.ask(operations).values.interpreter
     wrapped = _wrapped(source)
     if wrapped is None:
         return ()
-    alone = [
-        chain
-        for instance in _sequentials(source)
-        for chain in _of(instance.node, _applied(interpreter, instance), wrapped)
-    ]
-    inside: list[Chain] = []
+    found: list[Row] = []
+    for instance in _sequentials(source):
+        found += _of(instance.node, _applied(interpreter, instance), wrapped)
     for model in source.ask(models).by_class.values():
         forward = interpreter.method_of(model.scope, "forward")
         outcome = interpreter.outcome(forward) if forward is not None else None
         if outcome is not None:
-            inside += _of(model.scope.node, outcome.returns, wrapped)
-    return (*sorted(alone, key=_depth), *sorted(inside, key=_depth))
+            found += _of(model.scope.node, outcome.returns, wrapped)
+    for scope in source.ask(syntax).functions:
+        outcome = interpreter.outcome(scope) if scope.kind == "function" and scope.owner is None else None
+        if outcome is not None:
+            found += _of(scope.node, outcome.returns, wrapped)
+    return tuple(found)
 
 
-def _depth(chain: Chain) -> int:
-    return len(chain.links)
-
-
-def _of(owner: cst.CSTNode, value: Term, wrapped: set[cst.CSTNode]) -> list[Chain]:
+def _of(owner: cst.CSTNode, value: Term, wrapped: set[cst.CSTNode]) -> list[Row]:
     tracing = _Tracing(wrapped)
     for term in within(value, 20_000):
         tracing.state(term)
-    return [Chain(owner, tuple(link.backward())[::-1]) for link in tracing.ends()]
+    return [Row(owner, tuple(link.backward())[::-1]) for link in tracing.ends()]
+
+
+def chains(source: SourceFile) -> tuple[Row, ...]:
+    """Return the chains of every Sequential and model: those of a Sequential first, and shorter ones first."""
+    found = [
+        Row(row.owner, part)
+        for row in source.ask(rows)
+        if not isinstance(row.owner, cst.FunctionDef)
+        for part in _plain_parts(row.links)
+    ]
+    return tuple(sorted(found, key=lambda row: (isinstance(row.owner, cst.ClassDef), len(row.links))))
+
+
+def _plain_parts(links: tuple[Link, ...]) -> Iterator[tuple[Link, ...]]:
+    part: list[Link] = []
+    for link in links:
+        if part and (link.is_restored or link.layer.module is None):
+            yield tuple(part)
+            part = []
+        if link.layer.module is not None:
+            part.append(link)
+    if part:
+        yield tuple(part)
 
 
 def _sequentials(source: SourceFile) -> list[Instance]:

@@ -150,6 +150,11 @@ def method(
 ) -> Term:
     """Return what `base.name(...)` gives."""
     match base:
+        case Either(options=options) if name in _GROWING and all(
+            isinstance(one, Display | Repeated) for one in options
+        ):
+            _grow(interpreter, frame, base, name, arguments, node)
+            return NONE
         case Either(options=options):
             live = [
                 option for option in options if not (isinstance(option, Constant) and option.value is None)

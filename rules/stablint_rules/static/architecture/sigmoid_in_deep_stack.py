@@ -11,7 +11,8 @@ from stablint.rule import Mark, Report, StaticRule
 from stablint.static import facts
 
 if TYPE_CHECKING:
-    from stablint.static.facts.layers import Chain, Link
+    from stablint.static.facts.layers import Row
+    from stablint.static.facts.terms import Operation
     from stablint.static.source import SourceFile
 
 
@@ -641,13 +642,12 @@ class Attend(nn.Module):
             return
         seen: set[object] = set()
         for chain in source.ask(facts.chains):
+            nodes = {layer.node for layer in chain.layers}
             for name in ("sigmoid", "tanh"):
                 run = _longest_run(chain, name)
-                nodes = {link.layer.node for link in run}
                 if len(run) < _FEWEST[name] or nodes & seen:
                     continue
-                layers = [link.layer.module for link in run if link.layer.module is not None]
-                if name == "tanh" and facts.reaching.is_initialised(source, layers):
+                if name == "tanh" and facts.reaching.is_initialised(source, chain.layers):
                     continue
                 seen |= nodes
                 yield _report(chain, run, name)
@@ -662,17 +662,21 @@ _MEASURED = {
 """The relative gradient of the first hidden layer over that of the last, by number of hidden layers."""
 
 
-def _longest_run(chain: Chain, name: str) -> list[Link]:
-    """Return the layers that come behind such an activation, most of them in a row."""
-    active = [link for link in chain.links if link.activations]
-    groups = groupby(active, key=lambda link: any(one.name == name for one in link.activations))
-    return max((list(links) for found, links in groups if found), key=len, default=[])
+def _longest_run(chain: Row, name: str) -> list[Operation]:
+    """Return such activations between layers, most of them in a row."""
+    between = [activations for activations in chain.activations if activations]
+    groups = groupby(between, key=lambda activations: name in {one.name for one in activations})
+    runs = [
+        [one for activations in run for one in activations if one.name == name]
+        for found, run in groups
+        if found
+    ]
+    return max(runs, key=len, default=[])
 
 
-def _report(chain: Chain, run: list[Link], name: str) -> Report:
-    depth = max(known for known in _MEASURED[name] if known <= len(run))
-    ratio = _MEASURED[name][depth]
-    marks = tuple(Mark(link.activations[0].node, f"{name} {n}") for n, link in enumerate(run[:4], start=1))
+def _report(chain: Row, run: list[Operation], name: str) -> Report:
+    ratio = _MEASURED[name][max(known for known in _MEASURED[name] if known <= len(run))]
+    marks = tuple(Mark(activation.node, f"{name} {n}") for n, activation in enumerate(run[:4], start=1))
     return Report(
         chain.owner,
         f"{len(run)} hidden {name}s in a row: the gradient of the first layer is {ratio} of that of the last, or less",

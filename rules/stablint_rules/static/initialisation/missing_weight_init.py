@@ -10,7 +10,7 @@ from stablint.rule import Mark, Report, StaticRule
 from stablint.static import facts
 
 if TYPE_CHECKING:
-    from stablint.static.facts.layers import Chain
+    from stablint.static.facts.layers import Row
     from stablint.static.source import SourceFile
 
 
@@ -22,7 +22,8 @@ class MissingWeightInit(StaticRule):
     or SiLU (12 with tanh or ELU) that has no normalisation, no residual and no skip connection, and
     whose weights nobody initialises. A model that is one `nn.Sequential` is reported where that is made,
     a model whose chain runs through `forward` at its class. Where the depth is not known, nothing is
-    reported.
+    reported; where the file does not make the model itself, the finding is a note, for the file that
+    does may initialise it.
 
     ## Why it is bad
     `nn.Linear` and `nn.Conv2d` start from U(-1/sqrt(fan_in), 1/sqrt(fan_in)): for a fan_in of 512 a
@@ -787,11 +788,22 @@ class Model(L.LightningModule):
                 chain.owner,
                 f"{len(chain.links)} layers in a row as PyTorch initialises them, nothing between them but "
                 "activations: the signal shrinks in each",
+                severity=None if _is_built_here(source, chain) else Severity.NOTE,
                 related=(
                     Mark(chain.links[0].layer.node, "the first layer"),
                     Mark(chain.links[-1].layer.node, "the last layer"),
                 ),
             )
+
+
+def _is_built_here(source: SourceFile, chain: Row) -> bool:
+    """Whether the file makes the model; otherwise the file that does may initialise it."""
+    operations = source.ask(facts.operations)
+    site = operations.values.interpreter.sites.get(id(chain.owner))
+    model = source.ask(facts.models).around(site[1]) if site is not None else None
+    owner = model.scope.node if model is not None else chain.owner
+    named = getattr(getattr(owner, "name", None), "value", None)
+    return named is None or named in operations.made
 
 
 _LAYERS = {"Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"}
@@ -800,9 +812,9 @@ _CENTRED = {"tanh", "elu", "celu", "selu", "softsign"}
 _DEEP, _VERY_DEEP = 8, 12
 
 
-def _is_too_deep(chain: Chain) -> bool:
+def _is_too_deep(chain: Row) -> bool:
     """Whether a chain has more layers than its activations let through from the default initialisation."""
-    names = [one.name for link in chain.links[1:] for one in link.activations]
+    names = [one.name for between in chain.activations for one in between]
     if not names or not all(name in _STEEP | _CENTRED for name in names):
         return False
     steep = sum(name in _STEEP for name in names)
