@@ -300,16 +300,17 @@ def _div(term: Operation, look: Look) -> Interval:
         low = a.low / b.high if b.high not in (0, INF) else 0.0
         high = a.high / b.low if b.low > 0 else INF
         # A logistic function written out, 1 / (1 + exp(-x)), is zero where the exponential overflows.
-        overflows = b.high == INF and _has_exponential(term.operands[1])
+        overflows = b.high == INF and has_exponential(term.operands[1])
         return Interval(low, high, low_open=a.is_positive and low == 0 and not overflows)
     if b.low == b.high and b.low > 0:
         return Interval(a.low / b.low, a.high / b.low, a.low_open, a.high_open)
     return TOP
 
 
-def _has_exponential(term: Term) -> bool:
+def has_exponential(term: Term) -> bool:
+    """Whether a term is an exponential plus something: in single precision it overflows."""
     return isinstance(term, Operation) and (
-        term.name == "exp" or (term.name == "add" and any(_has_exponential(part) for part in term.operands))
+        term.name == "exp" or (term.name == "add" and any(has_exponential(part) for part in term.operands))
     )
 
 

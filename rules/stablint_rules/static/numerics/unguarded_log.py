@@ -545,6 +545,35 @@ class LogMean(torch.autograd.Function):
         ctx.save_for_backward(p)
         return torch.log(p).clamp(min=-100)
 """,
+        # The logarithm of a magnitude or a square: zero is no likelier than before; of a mask: meant.
+        """\
+import torch
+from torch import nn
+
+
+class Affine(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(size))
+
+    def forward(self, x, y, exponent):
+        log_det = torch.log(torch.abs(self.scale)).sum() + (exponent * y / x).abs().log().sum()
+        return x * self.scale, log_det
+
+
+def divergence(p, q):
+    ratio = (p.scale / q.scale).pow(2)
+    both = (p.scale + q.scale).pow(2) + (p.loc - q.loc).pow(2)
+    return 0.5 * (ratio - 1 - ratio.log()) + both.log()
+
+
+def inside(value, low, high):
+    return torch.log(low.le(value).type_as(low).mul(high.gt(value).type_as(low)))
+
+
+def attend(scores, mask):
+    return torch.softmax(scores + torch.log((mask > 0).float()), dim=-1)
+""",
         # A test of the value before the logarithm.
         """\
 import torch
@@ -565,6 +594,8 @@ def entropy(logits):
         values = source.ask(facts.values)
         for found in facts.logarithms.logarithms(source.ask(facts.operations)):
             if not found.reaches_zero or found.softmax is not None or found.sigmoid is not None:
+                continue
+            if not facts.zeros.expects_zero(found.operation.operands[0]):
                 continue
             if not facts.differentiation.is_trained_through(source, found.site, found.operation):
                 continue
