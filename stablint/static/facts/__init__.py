@@ -26,7 +26,7 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | what was tested on the way to a place | `guards` (functions) | `guards` |
 | how the file can spell a name of torch | `spelling` (function) | `spelling` |
 | what happens in training when a function runs, in order | `training_paths` (fact) | `paths` |
-| running a rule's states along such a path | `paths.Automaton` | `paths` |
+| running a rule's states along such a path | `automaton.Automaton` | `automaton` |
 | what a training event is | `events` | `events` |
 | what an object is to training, whether two are one, how it is written | functions | `roles`, `identity`, `writing` |
 | where a statement stands, and how a fix may move it | `statements` (functions) | `statements` |
@@ -41,6 +41,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stablint.static.facts import accumulation as accumulation
     from stablint.static.facts import allocation as allocation
+    from stablint.static.facts import automaton as automaton
     from stablint.static.facts import classes as classes
     from stablint.static.facts import conditions as conditions
     from stablint.static.facts import differentiation as differentiation
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import narrowing as narrowing
     from stablint.static.facts import outputs as outputs
     from stablint.static.facts import paths as paths
+    from stablint.static.facts import programs as programs
     from stablint.static.facts import provenance as provenance
     from stablint.static.facts import reaching as reaching
     from stablint.static.facts import registration as registration

@@ -11,7 +11,8 @@ import libcst as cst
 from stablint.static.facts.evaluation import values
 from stablint.static.facts.events import Kind
 from stablint.static.facts.gradients import DETACHING
-from stablint.static.facts.paths import Path, events_in, rounds_in, training_paths
+from stablint.static.facts.paths import events_in, rounds_in, training_paths
+from stablint.static.facts.programs import Program
 from stablint.static.facts.scopes import Block, Scope, syntax
 from stablint.static.facts.terms import (
     Attribute,
@@ -65,7 +66,7 @@ def accumulations(source: SourceFile) -> tuple[Accumulation, ...]:
     return tuple(_found(source, loops, tuple(everything)))
 
 
-def _subjects(path: Path) -> list[Term]:
+def _subjects(path: Program) -> list[Term]:
     return [event.subject for event in events_in(path, Kind.BACKWARD) if event.subject is not None]
 
 

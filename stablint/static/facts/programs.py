@@ -54,7 +54,17 @@ class Run:
     graph: bool
 
 
-Step = Event | Branch | Loop | Leave | Run
+@dataclass(frozen=True, slots=True, eq=False)
+class Inlined:
+    """The body of a called function, where it is called."""
+
+    node: cst.Call = field(repr=False)
+    statement: cst.CSTNode | None = field(repr=False)
+    function: Scope = field(repr=False)
+    body: Program
+
+
+Step = Event | Branch | Loop | Leave | Run | Inlined
 Program = tuple[Step, ...]
 
 

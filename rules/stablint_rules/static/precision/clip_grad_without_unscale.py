@@ -12,7 +12,7 @@ from stablint.static import facts
 
 if TYPE_CHECKING:
     from stablint.static.facts.events import Event
-    from stablint.static.facts.paths import Path
+    from stablint.static.facts.programs import Program
     from stablint.static.source import SourceFile
 
 
@@ -644,7 +644,7 @@ class _Clipped:
     step: Event | None = None
 
 
-def _clipped_scaled(path: Path) -> list[_Clipped]:
+def _clipped_scaled(path: Program) -> list[_Clipped]:
     kinds = facts.events.Kind
     found: list[_Clipped] = []
 
@@ -669,7 +669,7 @@ def _clipped_scaled(path: Path) -> list[_Clipped]:
             case _:
                 return states
 
-    facts.paths.Automaton(transfer).run(path, frozenset({_PLAIN}))
+    facts.automaton.Automaton(transfer).run(path, frozenset({_PLAIN}))
     return found
 
 

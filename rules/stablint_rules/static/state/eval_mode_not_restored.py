@@ -13,7 +13,8 @@ from stablint.static.torch_api.groups import MODE_DEPENDENT
 
 if TYPE_CHECKING:
     from stablint.static.facts.events import Event
-    from stablint.static.facts.paths import Path, Root, Rounds
+    from stablint.static.facts.paths import Root
+    from stablint.static.facts.programs import Loop, Program
     from stablint.static.facts.terms import Term
     from stablint.static.source import SourceFile
 
@@ -865,7 +866,7 @@ _UNKNOWN, _SET, _TRAINED, _CHOSEN = (
 )
 
 
-def _unrestored(source: SourceFile, rounds: Rounds) -> list[Event]:
+def _unrestored(source: SourceFile, rounds: Loop) -> list[Event]:
     kinds = facts.events.Kind
     found: list[Event] = []
     evaluations = facts.paths.events_in(rounds.body, kinds.EVAL)
@@ -881,7 +882,7 @@ def _unrestored(source: SourceFile, rounds: Rounds) -> list[Event]:
     return found
 
 
-def _left_in_eval(body: Path, model: Term) -> list[Event]:
+def _left_in_eval(body: Program, model: Term) -> list[Event]:
     kinds = facts.events.Kind
     found: list[Event] = []
 
@@ -906,7 +907,7 @@ def _left_in_eval(body: Path, model: Term) -> list[Event]:
             case _:
                 return states
 
-    automaton = facts.paths.Automaton(transfer)
+    automaton = facts.automaton.Automaton(transfer)
     first = automaton.run(body, frozenset({_UNKNOWN}))
     automaton.run(body, first.on | first.continues)
     return found
@@ -927,7 +928,7 @@ def _after_forward(state: object, graph: bool) -> object:
     return _Evaluating(state.event, True, True) if state.is_for_evaluation else _CHOSEN
 
 
-def _is_new_each_round(source: SourceFile, model: Term, rounds: Rounds) -> bool:
+def _is_new_each_round(source: SourceFile, model: Term, rounds: Loop) -> bool:
     """Whether the loop makes a new model, which is in train mode again, in every round."""
     return any(
         isinstance(made, facts.terms.Instance) and facts.statements.stands_in(source, made.node, rounds.node)
@@ -935,7 +936,7 @@ def _is_new_each_round(source: SourceFile, model: Term, rounds: Rounds) -> bool:
     )
 
 
-def _report(source: SourceFile, root: Root, rounds: Rounds, event: Event, node: object) -> Report:
+def _report(source: SourceFile, root: Root, rounds: Loop, event: Event, node: object) -> Report:
     related = (Mark(event.node, "set to eval mode here"),) if event.node is not node else ()
     severity = None if _has_modes(source, event.target) else Severity.NOTE
     message = "the model stays in eval mode: the next rounds train without dropout and batch statistics"
@@ -968,7 +969,7 @@ def _has_modes(source: SourceFile, model: Term | None) -> bool:
     return False
 
 
-def _fix(source: SourceFile, root: Root, rounds: Rounds, event: Event) -> ProposedFix | None:
+def _fix(source: SourceFile, root: Root, rounds: Loop, event: Event) -> ProposedFix | None:
     name = _name_of(source, root, rounds, event)
     first = facts.statements.first_of(rounds.node)
     if name is None or first is None:
@@ -977,7 +978,7 @@ def _fix(source: SourceFile, root: Root, rounds: Rounds, event: Event) -> Propos
     return ProposedFix(f"Go back to train mode: `{text}`", Applicability.UNSAFE, (InsertBefore(first, text),))
 
 
-def _name_of(source: SourceFile, root: Root, rounds: Rounds, event: Event) -> str | None:
+def _name_of(source: SourceFile, root: Root, rounds: Loop, event: Event) -> str | None:
     """Return what the loop's function calls the model."""
     kinds = facts.events.Kind
     for other in facts.paths.events_in(rounds.body, kinds.EVAL, kinds.FORWARD):

@@ -12,7 +12,8 @@ from stablint.static import facts
 
 if TYPE_CHECKING:
     from stablint.static.facts.events import Event
-    from stablint.static.facts.paths import Path, Root
+    from stablint.static.facts.paths import Root
+    from stablint.static.facts.programs import Program
     from stablint.static.source import SourceFile
 
 
@@ -669,7 +670,7 @@ class _Misplaced:
 _UNKNOWN, _EMPTY, _FULL = "unknown", "cleared", "computed"
 
 
-def _misplaced(path: Path) -> list[_Misplaced]:
+def _misplaced(path: Program) -> list[_Misplaced]:
     kinds = facts.events.Kind
     found: list[_Misplaced] = []
 
@@ -694,7 +695,7 @@ def _misplaced(path: Path) -> list[_Misplaced]:
             case _:
                 return states
 
-    end = facts.paths.Automaton(transfer).run(path, frozenset({_UNKNOWN}))
+    end = facts.automaton.Automaton(transfer).run(path, frozenset({_UNKNOWN}))
     found += [one for one in pending(end.on | end.returns) if one.after is not None]
     return found
 

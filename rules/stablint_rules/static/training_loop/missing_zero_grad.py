@@ -11,7 +11,8 @@ from stablint.static import facts
 
 if TYPE_CHECKING:
     from stablint.static.facts.events import Event
-    from stablint.static.facts.paths import Path, Root
+    from stablint.static.facts.paths import Root
+    from stablint.static.facts.programs import Program
     from stablint.static.facts.terms import Term
     from stablint.static.source import SourceFile
 
@@ -993,7 +994,7 @@ def build(model):
 _FRESH, _CLEAN, _STALE = "nothing stepped yet", "cleared since the last step", "stepped and not cleared"
 
 
-def _polluted(path: Path, step: Event) -> list[Event]:
+def _polluted(path: Program, step: Event) -> list[Event]:
     """Return the backward passes that add to gradients which this optimizer has already applied, on every path."""
     kinds = facts.events.Kind
     found: list[Event] = []
@@ -1017,7 +1018,7 @@ def _polluted(path: Path, step: Event) -> list[Event]:
         return states
 
     # What was cleared before a loop says nothing of its second round.
-    facts.paths.Automaton(transfer, lambda state: _FRESH).run(path, frozenset({_FRESH}))
+    facts.automaton.Automaton(transfer, lambda state: _FRESH).run(path, frozenset({_FRESH}))
     return found
 
 

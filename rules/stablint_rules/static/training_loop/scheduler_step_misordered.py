@@ -11,7 +11,7 @@ from stablint.static import facts
 
 if TYPE_CHECKING:
     from stablint.static.facts.events import Event
-    from stablint.static.facts.paths import Path, Rounds
+    from stablint.static.facts.programs import Loop, Program
     from stablint.static.source import SourceFile
 
 
@@ -602,24 +602,24 @@ def main(model, source, target):
 _NOTHING, _STEPPED = "no step yet", "stepped"
 
 
-def _own(path: Path) -> list[Event]:
+def _own(path: Program) -> list[Event]:
     """Return the scheduler steps of a loop body that stand in no loop inside it."""
     found: list[Event] = []
     for step in path:
         match step:
             case facts.events.Event(kind=facts.events.Kind.SCHEDULER_STEP, arguments=()):
                 found.append(step)
-            case facts.paths.Ways(ways=ways):
+            case facts.programs.Branch(ways=ways):
                 for way in ways:
                     found += _own(way)
-            case facts.paths.Inlined(body=body):
+            case facts.programs.Inlined(body=body):
                 found += _own(body)
             case _:
                 pass
     return found
 
 
-def _too_early(body: Path) -> list[tuple[Event, Event]]:
+def _too_early(body: Program) -> list[tuple[Event, Event]]:
     """Return the scheduler steps of a round with the optimizer step that comes only after them."""
     kinds = facts.events.Kind
     found: list[tuple[Event, Event]] = []
@@ -636,7 +636,7 @@ def _too_early(body: Path) -> list[tuple[Event, Event]]:
                 return frozenset({_STEPPED})
             return frozenset({_STEPPED}) if event.kind is kinds.OPAQUE else states
 
-        facts.paths.Automaton(transfer).run(body, frozenset({_NOTHING}))
+        facts.automaton.Automaton(transfer).run(body, frozenset({_NOTHING}))
     return found
 
 
@@ -656,7 +656,7 @@ def _drives(scheduler: Event, step: Event) -> bool:
     return True
 
 
-def _is_conditional(source: SourceFile, scheduler: Event, rounds: Rounds) -> bool:
+def _is_conditional(source: SourceFile, scheduler: Event, rounds: Loop) -> bool:
     """Whether the step waits for a later round: `if epoch > 0: scheduler.step()` is the old order done right."""
     loop = facts.statements.innermost_loop(source, scheduler.statement)
     counters = facts.statements.counters(source, loop.node if loop is not None else rounds.node)

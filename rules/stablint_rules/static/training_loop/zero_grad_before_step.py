@@ -12,7 +12,7 @@ from stablint.static import facts
 
 if TYPE_CHECKING:
     from stablint.static.facts.events import Event
-    from stablint.static.facts.paths import Path
+    from stablint.static.facts.programs import Program
     from stablint.static.source import SourceFile
 
 
@@ -558,7 +558,7 @@ class _Wiped:
     step: Event | None = None
 
 
-def _wiped(path: Path, step: Event, is_only: bool) -> list[_Wiped]:
+def _wiped(path: Program, step: Event, is_only: bool) -> list[_Wiped]:
     kinds = facts.events.Kind
     found: list[_Wiped] = []
 
@@ -582,7 +582,7 @@ def _wiped(path: Path, step: Event, is_only: bool) -> list[_Wiped]:
             return frozenset({None})
         return states
 
-    facts.paths.Automaton(transfer).run(path, frozenset({None}))
+    facts.automaton.Automaton(transfer).run(path, frozenset({None}))
     return found
 
 

@@ -1,0 +1,86 @@
+"""Running the states of a rule along the paths of a training program.
+
+Loops run twice, the second time from where the first round ended, so that what stands at the end of a body meets what
+stands at its start.  A rule's transfer sees all states that can reach an event at once and so can ask for what holds
+on every path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from stablint.static.facts.events import Event
+from stablint.static.facts.programs import Branch, Inlined, Leave, Loop, Program
+
+State = TypeVar("State", bound=Hashable)
+States = frozenset[State]
+
+
+@dataclass(frozen=True, slots=True)
+class Flow(Generic[State]):
+    """The states in which a path goes on, or leaves a loop or function."""
+
+    on: States[State]
+    returns: States[State] = frozenset()
+    breaks: States[State] = frozenset()
+    continues: States[State] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Automaton(Generic[State]):
+    """`transfer` says what an event makes of the states that reach it; `enter` what entering a loop does to a state."""
+
+    transfer: Callable[[States[State], Event], States[State]]
+    enter: Callable[[State], State] = lambda state: state
+
+    def run(self, path: Program, states: States[State]) -> Flow[State]:
+        """Run along a path."""
+        returns: States[State] = frozenset()
+        breaks: States[State] = frozenset()
+        continues: States[State] = frozenset()
+        for step in path:
+            if not states:
+                break
+            match step:
+                case Event():
+                    states = self.transfer(states, step)
+                    continue
+                case Leave(how="return"):
+                    returns, states = returns | states, frozenset()
+                    continue
+                case Leave(how="break"):
+                    breaks, states = breaks | states, frozenset()
+                    continue
+                case Leave():
+                    continues, states = continues | states, frozenset()
+                    continue
+                case Branch(ways=ways):
+                    flows = [self.run(way, states) for way in ways]
+                    flow = Flow(
+                        *(frozenset().union(*parts) for parts in zip(*map(_parts, flows), strict=True))
+                    )
+                case Loop(body=body):
+                    flow = self._rounds(body, states)
+                case Inlined(body=body):
+                    inner = self.run(body, states)
+                    flow = Flow(inner.on | inner.returns)
+            states = flow.on
+            returns, breaks, continues = (
+                returns | flow.returns,
+                breaks | flow.breaks,
+                continues | flow.continues,
+            )
+        return Flow(states, returns, breaks, continues)
+
+    def _rounds(self, body: Program, states: States[State]) -> Flow[State]:
+        entered = frozenset(self.enter(state) for state in states)
+        first = self.run(body, entered)
+        second = self.run(body, first.on | first.continues)
+        on = entered | first.breaks | second.on | second.continues | second.breaks
+        return Flow(on, first.returns | second.returns)
+
+
+def _parts(flow: Flow[State]) -> tuple[States[State], ...]:
+    return flow.on, flow.returns, flow.breaks, flow.continues
