@@ -20,7 +20,7 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | whether code asks for `self.training` before a place | `modes` (functions) | `modes` |
 | the nn.Module classes, and what their attributes hold | `models` (fact) | `classes` |
 | which layers and parameters a model knows it has | `registration` (functions) | `registration` |
-| layers in a row that nothing between them restores | `chains` (fact) | `layers` |
+| layers in a row; those of torch with nothing between that restores the signal | `rows`, `chains` (facts) | `layers` |
 | tensors made without values | `allocation` (functions) | `allocation` |
 | where tensors get values, and which layers and parameters that reaches | `reaches` (fact) | `reaching` |
 | what was tested on the way to a place | `guards` (functions) | `guards` |
@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from stablint.static.facts.consumers import uses as uses
     from stablint.static.facts.evaluation import values as values
     from stablint.static.facts.layers import chains as chains
+    from stablint.static.facts.layers import rows as rows
     from stablint.static.facts.logs import log_entries as log_entries
     from stablint.static.facts.paths import training_paths as training_paths
     from stablint.static.facts.reaching import reaches as reaches
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "accumulations": "accumulation",
     "chains": "layers",
+    "rows": "layers",
     "log_entries": "logs",
     "models": "classes",
     "reaches": "reaching",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import libcst as cst
 
@@ -47,6 +47,8 @@ class Fill:
     """The one number that all elements get."""
     is_certain: bool = True
     """False where only the name of what is called says that it may write."""
+    kind: Literal["values", "change", "freeze"] = "values"
+    """Whether it gives new values, changes those that are there, or says that they are not to be trained."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,15 +104,18 @@ _WRITING = words(
 )
 
 
+_CHANGING = words("add sub mul div addcmul addcdiv lerp clamp")
+
+
 def _in_place(by_name: Mapping[str, list[Site]]) -> Iterator[Fill]:
-    for name in sorted(_WRITING):
+    for name in sorted(_WRITING | _CHANGING):
         for site in by_name.get(name, ()):
             made = [term for term in _terms(site) if isinstance(term, Operation) and _is_in_place(term)]
             if made:
                 value = _VALUES.get(name) or (made[0].argument("value", 0) if name == "fill" else None)
-                yield Fill(
-                    site.node, site.scope, site.statement, tuple(term.operands[0] for term in made), value
-                )
+                targets = tuple(term.operands[0] for term in made)
+                kind: Literal["values", "change"] = "values" if name in _WRITING else "change"
+                yield Fill(site.node, site.scope, site.statement, targets, value, True, kind)
 
 
 def _is_in_place(term: Operation) -> bool:
@@ -118,17 +123,27 @@ def _is_in_place(term: Operation) -> bool:
 
 
 def _stored(source: SourceFile) -> Iterator[Fill]:
-    """Yield assignments to elements, to `.data`, and to attributes of anything but `self`."""
+    """Yield assignments to elements, to `.data`, and to attributes of anything but `self`; what is frozen by one."""
     known = source.ask(values)
     for store in source.ask(syntax).stores:
         target = store.target
         base = known.of(target.value)
-        if isinstance(target, cst.Attribute) and target.attr.value != "data":
-            own = receiver_name(store.scope)
-            if isinstance(target.value, cst.Name) and target.value.value == own:
-                continue
-            base = Attribute(base, target.attr.value)
-        yield Fill(store.statement, store.scope, store.statement, (base,))
+        name = target.attr.value if isinstance(target, cst.Attribute) else ""
+        if name == "requires_grad":
+            yield Fill(store.statement, store.scope, store.statement, (base,), kind="freeze")
+        elif name in ("", "data"):
+            yield Fill(store.statement, store.scope, store.statement, (base,))
+        elif not isinstance(target.value, cst.Name) or target.value.value != receiver_name(store.scope):
+            yield Fill(store.statement, store.scope, store.statement, (Attribute(base, name),))
+
+
+def _frozen(source: SourceFile) -> Iterator[Fill]:
+    """Yield the calls of `requires_grad_`, of a tensor or of all of an object."""
+    for call in source.ask(syntax).calls.get("requires_grad_", ()):
+        if isinstance(call.node.func, cst.Attribute):
+            base = source.ask(values).of(call.node.func.value)
+            target = parameters_of(base, call.node) if isinstance(base, Instance | Receiver) else base
+            yield Fill(call.node, call.scope, call.statement, (target,), kind="freeze")
 
 
 _INITIALISING = re.compile(

@@ -55,9 +55,13 @@ class Reaches:
     _tests: dict[Fill, list[tuple[Term, bool]]] = field(repr=False)
     _models: Models = field(repr=False)
 
-    def of(self, node: cst.CSTNode, name: str, candidate: Candidate) -> Iterator[tuple[Fill, bool]]:
+    def of(
+        self, node: cst.CSTNode, name: str, candidate: Candidate, *, kinds: tuple[str, ...] = ("values",)
+    ) -> Iterator[tuple[Fill, bool]]:
         """Yield the fills of a parameter of what is made at a node, and whether that is certain."""
         for fill, reach in self.known:
+            if fill.kind not in kinds:
+                continue
             if (node, name) in reach.hits or (node, "") in reach.hits:
                 yield fill, fill.is_certain
             elif reach.names & {name, "*"} and self.lets_through(fill, candidate):
@@ -175,6 +179,8 @@ class _Following:
     def _aimed(self, fill: Fill, aim: _Aim) -> set[tuple[cst.CSTNode, str]] | None:
         """Return what an aim hits; None where its root is not known."""
         root = aim.root
+        if "grad" in aim.path:
+            return set()
         if isinstance(root, Parameter) and root.function in self.applied:
             bases = self.applied[root.function]
             if any(not isinstance(option, Instance | Receiver) for base in bases for option in options(base)):
@@ -209,11 +215,10 @@ class _Following:
         for candidate in candidates:
             scope = scope_of(candidate.term)
             if listing == "parameters":
-                if scope is not None and self.reaching.lets_through(fill, candidate):
-                    hits.add((scope.node, ""))
-                made = candidate.term
-                if isinstance(made, Instance | Operation) and self.reaching.lets_through(fill, candidate):
-                    hits.add((made.node, candidate.name))
+                made = scope.node if scope is not None else getattr(candidate.term, "node", None)
+                is_named = bool(candidate.name) or scope is not None
+                if made is not None and is_named and self.reaching.lets_through(fill, candidate):
+                    hits.add((made, candidate.name))
             elif not candidate.name and self.reaching.lets_through(fill, candidate):
                 hits |= self._part(candidate.term, path) or set()
         return hits
@@ -284,11 +289,25 @@ def _rank(layer: Instance) -> int | None:
     return 2 if short in AFFINE else 1 if short in NORMALISATIONS else None
 
 
+def is_whole(fill: Fill) -> bool:
+    """Whether a fill writes into tensors as a whole, not into some of their elements."""
+    return not any(_is_element(target) for target in fill.targets)
+
+
+def _is_element(term: Term) -> bool:
+    while isinstance(term, Operation) and term.name in _SAME and term.operands:
+        if term.name == "index":
+            return True
+        term = term.operands[0]
+    return isinstance(term, Item) and isinstance(term.base, Attribute | Operation)
+
+
+def layer_fills(source: SourceFile, layer: Instance, *kinds: str) -> list[tuple[Fill, bool]]:
+    """Return the fills of a layer's weight, each with whether it is certain."""
+    candidate = Candidate(layer, "weight", _rank(layer))
+    return list(source.ask(reaches).of(layer.node, "weight", candidate, kinds=kinds or ("values",)))
+
+
 def is_initialised(source: SourceFile, layers: list[Instance]) -> bool:
     """Whether something writes, or may write, into the weight of one of these layers."""
-    known = source.ask(reaches)
-    return any(
-        fill is not None
-        for layer in layers
-        for fill, _ in known.of(layer.node, "weight", Candidate(layer, "weight", _rank(layer)))
-    )
+    return any(layer_fills(source, layer) for layer in layers)

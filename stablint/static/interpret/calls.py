@@ -212,6 +212,10 @@ def method(
             return tensor_method(interpreter, frame, base, name, arguments, node)
 
 
+def _are_lists(terms: tuple[Term, ...]) -> bool:
+    return all(isinstance(term, Display | Repeated) for term in terms)
+
+
 def _plain(arguments: Arguments) -> tuple[tuple[Term, ...], dict[str, Term]]:
     return arguments.positional, arguments.keywords
 

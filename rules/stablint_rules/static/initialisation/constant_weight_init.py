@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 from stablint.finding import Confidence, Severity
-from stablint.rule import StaticRule
+from stablint.rule import Mark, Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from libcst import CSTNode
+
+    from stablint.static.facts.filling import Fill
+    from stablint.static.facts.layers import Link
+    from stablint.static.facts.terms import Operation, Term
+    from stablint.static.source import SourceFile
 
 
 class ConstantWeightInit(StaticRule):
@@ -703,3 +716,112 @@ class Net(nn.Module):
         return self.fc2(self.fc1(x).relu())
 """,
     ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report what makes the weights of two layers in a row constant."""
+        if _SPELLINGS.isdisjoint(source.ask(facts.syntax).identifiers):
+            return
+        seen: set[object] = set()
+        for row in source.ask(facts.rows):
+            first: _Constant | None = None
+            for link in row.links:
+                found = _constant(source, link)
+                if first is not None and found is not None and first.node not in seen:
+                    seen.update((first.node, found.node))
+                    yield _report(first, found)
+                first = found
+
+
+_SPELLINGS = {
+    "zeros_",
+    "ones_",
+    "constant_",
+    "fill_",
+    "zero_",
+    "zeros",
+    "ones",
+    "full",
+    "zeros_like",
+    "ones_like",
+}
+_CONSTANT = (
+    "zeros",
+    "ones",
+    "full",
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "new_zeros",
+    "new_ones",
+    "new_full",
+)
+_EVERYTHING = ("values", "change", "freeze")
+
+
+@dataclass(frozen=True, slots=True)
+class _Constant:
+    """What makes the weights of a layer constant, and where the layer works."""
+
+    node: CSTNode
+    layer: CSTNode
+    is_zero: bool
+
+
+def _constant(source: SourceFile, link: Link) -> _Constant | None:
+    """Return what makes a layer constant, unless it, or something else, may write anything else."""
+    layer = link.layer.module
+    if layer is not None:
+        fills = facts.reaching.layer_fills(source, layer, *_EVERYTHING)
+        return _filled(link, fills)
+    weight = link.weight
+    if weight is None:
+        return None
+    candidate = facts.narrowing.Candidate(weight, "", facts.allocation.rank_of(weight))
+    fills = list(source.ask(facts.reaches).of(weight.node, "", candidate, kinds=_EVERYTHING))
+    if fills:
+        return _filled(link, fills)
+    made = weight.operands[0] if weight.name == "parameter" else weight
+    return _Constant(weight.node, link.layer.node, _is_zero(made)) if _is_constant(made) else None
+
+
+def _filled(link: Link, fills: list[tuple[Fill, bool]]) -> _Constant | None:
+    constant = [
+        fill
+        for fill, certain in fills
+        if certain and fill.value is not None and facts.reaching.is_whole(fill)
+    ]
+    if not constant or any(fill.value is None for fill, _ in fills):
+        return None
+    value = facts.terms.number(constant[0].value)
+    return _Constant(constant[0].node, link.layer.node, value == 0)
+
+
+def _is_constant(term: Term) -> bool:
+    """Whether a tensor is made with the same number everywhere."""
+    terms = facts.terms
+    if not isinstance(term, terms.Operation):
+        return False
+    if term.name in ("mul", "div", "add", "sub", "neg"):
+        return any(map(_is_constant, term.operands)) and all(
+            terms.number(operand) is not None or _is_constant(operand) for operand in term.operands
+        )
+    return term.name in _CONSTANT
+
+
+def _is_zero(term: Operation | Term) -> bool:
+    return any(
+        getattr(part, "name", "") in ("zeros", "zeros_like", "new_zeros") for part in facts.terms.within(term)
+    )
+
+
+def _report(first: _Constant, second: _Constant) -> Report:
+    fate = (
+        "no gradient reaches them"
+        if first.is_zero and second.is_zero
+        else "their units stay copies of one another"
+    )
+    return Report(
+        first.node,
+        f"two layers in a row start from the same number everywhere: {fate}",
+        related=(Mark(first.layer, "the first layer"), Mark(second.layer, "the layer that follows it")),
+    )
