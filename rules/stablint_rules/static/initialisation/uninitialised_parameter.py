@@ -11,7 +11,7 @@ from stablint.static import facts
 
 if TYPE_CHECKING:
     from stablint.static.facts.classes import Model
-    from stablint.static.facts.terms import Operation
+    from stablint.static.facts.terms import Operation, Term
     from stablint.static.source import SourceFile
 
 
@@ -702,6 +702,21 @@ class Cache(nn.Module):
         torch.sub(x, self.mean, out=out)
         return out @ self.keys[: position + len(x)].t()
 """,
+        # A buffer that only says which device and type other tensors are to have.
+        """\
+import torch
+from torch import nn
+
+
+class Positions(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("_like", torch.FloatTensor(1))
+
+    def forward(self, x):
+        table = torch.arange(x.size(1)).to(self._like)
+        return x + table.type_as(self._like).to(self._like.device)
+""",
         # Parameters that are born with values.
         """\
 import torch
@@ -781,11 +796,35 @@ def _buffers(source: SourceFile) -> Iterator[Report]:
             getattr(getattr(store.target, "attr", None), "value", "") == name.value for store in shape.stores
         ):
             continue
+        if not any(map(_reads, source.ask(facts.uses).of(empty))):
+            continue
         model = source.ask(facts.models).around(call.scope)
         if not _is_library_made(source, model) and not _is_filled(
             source, model, str(name.value), empty, empty
         ):
             yield _report(empty.node, empty, f"the buffer `{name.value}`", Confidence.MEDIUM)
+
+
+_PROTOTYPED = {
+    "to",
+    "type",
+    "type_as",
+    "size",
+    "dim",
+    "numel",
+    "len",
+    "new",
+    "new_zeros",
+    "new_ones",
+    "new_full",
+}
+_PROTOTYPED |= {"new_tensor", "new_empty", "zeros_like", "ones_like", "empty_like", "rand_like", "randn_like"}
+
+
+def _reads(consumer: Term) -> bool:
+    """Whether what is made of a buffer depends on its values, not only on its device, type and shape."""
+    terms = facts.terms
+    return isinstance(consumer, terms.Operation) and consumer.name not in _PROTOTYPED
 
 
 def _is_library_made(source: SourceFile, model: Model | None) -> bool:
