@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import re
 import shlex
+import subprocess
 import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
@@ -33,8 +34,8 @@ def test_block_can_be_read(block: Block) -> None:
     elif block.language == "toml":
         assert tomllib.loads(block.text)
     elif block.language == "sh":
-        for line in block.text.splitlines():
-            assert shlex.split(line, comments=True)
+        run = subprocess.run(["bash", "-n"], input=block.text, text=True, capture_output=True, check=False)
+        assert run.returncode == 0, run.stderr
     else:
         assert block.language == "text", f"what is {block.language!r}?"
 

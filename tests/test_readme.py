@@ -35,14 +35,15 @@ def test_mended_example_is_clean() -> None:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def lab(tmp_path: Path) -> Path:
     """Install the README's rule in a pack of its own, by the README's entry point."""
-    tmp_path.joinpath("our_lab_rules.py").write_text(RULE.text)
-    info = tmp_path / "our_lab_rules-1.0.dist-info"
-    info.mkdir()
+    site = tmp_path / "site"
+    info = site / "our_lab_rules-1.0.dist-info"
+    info.mkdir(parents=True)
+    site.joinpath("our_lab_rules.py").write_text(RULE.text)
     info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: our-lab-rules\nVersion: 1.0\n")
     info.joinpath("entry_points.txt").write_text(entry_points(ENTRY_POINT))
-    return tmp_path
+    return site
 
 
 def entry_points(block: Block) -> str:
