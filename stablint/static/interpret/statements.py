@@ -20,7 +20,7 @@ from stablint.static.facts.terms import (
 from stablint.static.interpret.containers import item, iterated, stated_by_loop, unrolled
 from stablint.static.interpret.expressions import binary, evaluate
 from stablint.static.interpret.frame import Frame, Loop, join_environments, widen
-from stablint.static.nodes import dotted_name
+from stablint.static.nodes import dotted_name, meaningful_children
 
 if TYPE_CHECKING:
     from stablint.static.interpret.interpreter import Interpreter
@@ -83,14 +83,17 @@ def bind(interpreter: Interpreter, frame: Frame, target: cst.CSTNode, value: Ter
                 path = path.removesuffix(".requires_grad")
                 value = Operation("requires_grad", (interpreter.terms[id(base)],), target)
             if path:
-                env[path] = value
+                interpreter.assign(frame, path, value)
             interpreter.record(target, value)
         case cst.Subscript(value=base):
             store(interpreter, frame, base, value, target)
         case cst.Tuple(elements=elements) | cst.List(elements=elements):
-            for index, element in enumerate(elements):
+            places = range(len(elements))
+            for place, element in enumerate(elements):
+                index = places[place]
                 if isinstance(element, cst.StarredElement):
                     bind(interpreter, frame, element.value, Unknown(element))
+                    places = range(-len(elements), 0)
                 else:
                     bind(
                         interpreter,
@@ -278,14 +281,35 @@ def _try(interpreter: Interpreter, frame: Frame, node: cst.Try | cst.TryStar) ->
 
 
 def _match(interpreter: Interpreter, frame: Frame, node: cst.Match) -> None:
-    evaluate(interpreter, frame, node.subject)
+    subject = evaluate(interpreter, frame, node.subject)
     before = dict(frame.env or {})
-    ends: list[dict[str, Term] | None] = [before]
+    ends: list[dict[str, Term] | None] = []
+    is_complete = False
     for case in node.cases:
         frame.env = dict(before)
+        _capture(interpreter, frame, case.pattern, subject)
+        if case.guard is not None:
+            evaluate(interpreter, frame, case.guard)
         run_suite(interpreter, frame, case.body.body)
         ends.append(frame.env)
-    frame.env = join_environments(*ends)
+        takes_all = isinstance(case.pattern, cst.MatchAs) and case.pattern.pattern is None
+        is_complete = is_complete or (takes_all and case.guard is None)
+    frame.env = join_environments(*(ends if is_complete else [before, *ends]))
+
+
+def _capture(interpreter: Interpreter, frame: Frame, pattern: cst.CSTNode, subject: Term | None) -> None:
+    """Bind the names of a pattern: to the subject where they stand for the whole of it, else to something unknown."""
+    match pattern:
+        case cst.MatchAs(name=cst.Name(value=name)) | cst.MatchStar(name=cst.Name(value=name)):
+            interpreter.assign(frame, name, subject or Unknown(pattern, name))
+        case cst.MatchMapping(rest=cst.Name(value=name)):
+            interpreter.assign(frame, name, Unknown(pattern, name))
+        case _:
+            pass
+    whole = subject if isinstance(pattern, cst.MatchAs) else None
+    for child in meaningful_children(pattern):
+        if not isinstance(child, cst.BaseExpression):
+            _capture(interpreter, frame, child, whole)
 
 
 def _return(interpreter: Interpreter, frame: Frame, node: cst.Return) -> None:

@@ -99,6 +99,8 @@ def _match(walk: Walk, node: cst.Match, place: Place) -> None:
 def _pattern(walk: Walk, node: cst.CSTNode, place: Place) -> None:
     if isinstance(node, cst.MatchAs | cst.MatchStar) and node.name is not None:
         bind(place.scope, node.name.value, Binding("other", place.statement))
+    if isinstance(node, cst.MatchMapping) and node.rest is not None:
+        bind(place.scope, node.rest.value, Binding("other", place.statement))
     for child in meaningful_children(node):
         if isinstance(child, cst.BaseExpression):
             expression(walk, child, place)
