@@ -253,7 +253,8 @@ def _call_builtin(
             return iterated(interpreter, inner, node)
         case (("sum" | "max" | "min"), (inner,)):
             found = elements(interpreter, inner)
-            return Operation(f"builtin_{name}", (found if found is not None else inner,), node)
+            summands = (found if found is not None else inner,)
+            return Operation(f"builtin_{name}", summands, node, graph=frame.graph or name != "sum")
         case ("setattr", (base, Constant(value=str(attribute_name)), value)):
             path = "self" if isinstance(base, Receiver) else ""
             if path and frame.env is not None:

@@ -89,6 +89,10 @@ class Interpreter:
         self._members: dict[tuple[Scope, str], Term] = {}
         self._stand_ins: dict[Parameter, Instance | None] = {}
         self._resolving: set[tuple[Scope, str]] = set()
+        self._writers: dict[str, list[Scope]] = {}
+        for scope in syntax.functions:
+            for name in scope.outer_names:
+                self._writers.setdefault(name, []).append(scope)
         for scope in (syntax.module, *syntax.functions, *syntax.classes):
             for name, bindings in scope.bindings.items():
                 for binding in bindings:
@@ -202,9 +206,18 @@ class Interpreter:
         for path in [path for path in env if path.startswith(prefix)]:
             del env[path]
         if name in frame.scope.outer_names:
-            home = self.frames.get(self.syntax.module)
+            home = self.frames.get(self._home(frame.scope, name))
             if home is not None and home.env is not None and home is not frame:
                 home.env[name] = join(home.env[name], value) if name in home.env else value
+
+    def _home(self, scope: Scope, name: str) -> Scope:
+        """Return where a name lives that a function declares global or nonlocal."""
+        around = scope.parent
+        while around is not None and around.kind != "module":
+            if around.kind != "class" and name in around.bindings and name not in around.outer_names:
+                return around
+            around = around.parent
+        return self.syntax.module
 
     def scope_of(self, node: cst.CSTNode) -> Scope:
         """Return the scope that a def, class or lambda opens."""
@@ -243,6 +256,9 @@ class Interpreter:
         if home is None and scope.kind == "module":
             self.outcome(scope)
             home = self.frames.get(scope)
+        if scope.kind == "module" and scope in self.outcomes:
+            for writer in self._writers.get(name, ()):
+                self.outcome(writer)
         if home is not None and home is not frame and home.env is not None and name in home.env:
             return home.env[name]
         first = bindings[0]
@@ -446,9 +462,9 @@ class Interpreter:
         outcome = self.outcome(function)
         if outcome is None:
             return Call(closure, arguments.positional, arguments.keywords, node, frame.graph)
-        substitution = Substitution(self, given, function, closure.receiver)
+        substitution = Substitution(self, given, function, closure.receiver, frame.graph)
         if isinstance(closure.receiver, Receiver) and frame.env is not None:
-            own = first_parameter(frame.scope) or "self"
+            own = _own_name(frame.scope)
             inner = first_parameter(function)
             for path, term in outcome.env.items():
                 if path.startswith(f"{inner}.") and (path in function.writes or function.name == "__init__"):
@@ -566,6 +582,16 @@ def _is_transforming(decorator: cst.Decorator) -> bool:
         "vmap",
         "jit",
     )
+
+
+def _own_name(scope: Scope) -> str:
+    """Return what code of a method, or of a function inside one, calls the object."""
+    around: Scope | None = scope
+    while around is not None:
+        if around.owner is not None:
+            return first_parameter(around)
+        around = around.parent
+    return "self"
 
 
 def first_parameter(function: Scope) -> str:

@@ -39,11 +39,16 @@ def run_suite(interpreter: Interpreter, frame: Frame, body: Sequence[cst.CSTNode
         frame.statement = statement
         handler = _STATEMENTS.get(type(statement))
         if handler is not None:
+            graph = frame.graph
             handler(interpreter, frame, statement)
+            if not isinstance(statement, cst.Expr):
+                frame.graph = graph  # a mode that was set inside a branch or a loop may have been set or not
 
 
 def _expression(interpreter: Interpreter, frame: Frame, node: cst.Expr) -> None:
-    evaluate(interpreter, frame, node.value)
+    value = evaluate(interpreter, frame, node.value)
+    if isinstance(value, Operation) and value.dotted in _SET_GRAD_ENABLED:
+        frame.graph = grad_mode(value) is not False
 
 
 def _assign(interpreter: Interpreter, frame: Frame, node: cst.Assign) -> None:
@@ -216,7 +221,6 @@ def _loop(
 
 
 def _with(interpreter: Interpreter, frame: Frame, node: cst.With) -> None:
-    graph = frame.graph
     for with_item in node.items:
         manager = evaluate(interpreter, frame, with_item.item)
         switched = grad_mode(manager)
@@ -225,7 +229,6 @@ def _with(interpreter: Interpreter, frame: Frame, node: cst.With) -> None:
         if with_item.asname is not None:
             bind(interpreter, frame, with_item.asname.name, manager)
     run_suite(interpreter, frame, node.body.body)
-    frame.graph = graph
 
 
 def grad_mode(manager: Term) -> bool | None:
@@ -237,16 +240,21 @@ def grad_mode(manager: Term) -> bool | None:
         name = callee.dotted if isinstance(callee, Reference) else getattr(manager, "dotted", "")
     if name in _NO_GRAD:
         return False
-    if name == "torch.enable_grad" or name == "torch.autograd.enable_grad":
+    if name in _ENABLE_GRAD:
         return True
-    if name.endswith("set_grad_enabled"):
-        positional = getattr(manager, "positional", ())
-        return (
-            False
-            if positional and isinstance(positional[0], Constant) and positional[0].value is False
-            else None
-        )
+    if name in _SET_GRAD_ENABLED and isinstance(manager, Operation):
+        given = [*manager.operands, *manager.positional, *manager.keywords.values()]
+        is_off = len(given) == 1 and isinstance(given[0], Constant) and given[0].value is False
+        return False if is_off else None
     return None
+
+
+_ENABLE_GRAD = {"torch.enable_grad", "torch.autograd.enable_grad", "torch.autograd.grad_mode.enable_grad"}
+_SET_GRAD_ENABLED = {
+    "torch.set_grad_enabled",
+    "torch.autograd.set_grad_enabled",
+    "torch.autograd.grad_mode.set_grad_enabled",
+}
 
 
 _NO_GRAD = {

@@ -45,8 +45,10 @@ class Substitution:
         given: Mapping[str, Term],
         function: Scope | None,
         receiver: Term | None = None,
+        graph: bool = True,
     ) -> None:
         self.interpreter = interpreter
+        self.graph = graph
         self.given = given
         self.function = function
         self.receiver = receiver if isinstance(receiver, Instance) else None
@@ -124,7 +126,13 @@ class Substitution:
         operands = self._all(term.operands)
         positional = self._all(term.positional)
         keywords = self._named(term.keywords)
-        if operands is term.operands and positional is term.positional and keywords is term.keywords:
+        graph = term.graph and self.graph
+        if (
+            operands is term.operands
+            and positional is term.positional
+            and keywords is term.keywords
+            and graph is term.graph
+        ):
             return term
         return Operation(  # `replace` would take four times as long, and this is where the time goes
             term.name,
@@ -134,7 +142,7 @@ class Substitution:
             positional,
             keywords,
             term.module,
-            term.graph,
+            graph,
             term.open_arguments,
         )
 
@@ -142,11 +150,12 @@ class Substitution:
         callee = self.rebuild(term.callee)
         positional = self._all(term.positional)
         keywords = self._named(term.keywords)
+        graph = term.graph and self.graph
         if callee is term.callee:
-            if positional is term.positional and keywords is term.keywords:
+            if positional is term.positional and keywords is term.keywords and graph is term.graph:
                 return term
-            return replace(term, positional=positional, keywords=keywords)
-        return self._called(callee, positional, keywords, term.node, term.graph)
+            return replace(term, positional=positional, keywords=keywords, graph=graph)
+        return self._called(callee, positional, keywords, term.node, graph)
 
     def _called(
         self,
