@@ -30,7 +30,10 @@ MOST_ROUNDS = 64
 """A loop over more than this many known elements is not unrolled."""
 
 MOST_ITEMS = 256
-"""A comprehension that makes more than this many elements is not unrolled."""
+"""A list is not known to have more than this many elements."""
+
+MOST_REPEATS = 512
+"""Loops inside one another are unrolled as long as nothing is interpreted more often than this."""
 
 LAYER_LISTS = {"torch.nn.ModuleList", "torch.nn.Sequential", "torch.nn.ParameterList"}
 LAYER_DICTS = {"torch.nn.ModuleDict", "torch.nn.ParameterDict"}
@@ -183,7 +186,7 @@ def stated_by_loop(element: Term) -> Term:
 
 def appended(container: Term, value: Term, node: cst.CSTNode, looping: bool) -> Term:
     """Return a list after `append(value)`; in a loop that is not unrolled it holds any number of such values."""
-    if isinstance(container, Display) and not looping:
+    if isinstance(container, Display) and not looping and len(container.items) < MOST_ITEMS:
         return Display(container.kind, (*container.items, value), container.node)
     if isinstance(container, Repeated):
         return Repeated(join(container.item, value), container.node, container.start)

@@ -29,6 +29,7 @@ from stablint.static.facts.terms import (
 from stablint.static.interpret.containers import (
     LAYER_LISTS,
     MOST_ITEMS,
+    MOST_REPEATS,
     elements,
     item,
     iterated,
@@ -142,7 +143,7 @@ def _sequence(interpreter: Interpreter, frame: Frame, node: cst.Tuple | cst.List
         value = evaluate(interpreter, frame, element.value)
         if not isinstance(element, cst.StarredElement):
             items.append(value)
-        elif isinstance(value, Display):
+        elif isinstance(value, Display) and len(items) + len(value.items) <= MOST_ITEMS:
             items.extend(value.items)
         else:
             known = False
@@ -159,7 +160,7 @@ def _dictionary(interpreter: Interpreter, frame: Frame, node: cst.Dict) -> Term:
         value = evaluate(interpreter, frame, element.value)
         if isinstance(element, cst.DictElement):
             items.append((evaluate(interpreter, frame, element.key), value))
-        elif isinstance(value, Dictionary):
+        elif isinstance(value, Dictionary) and len(items) + len(value.items) <= MOST_ITEMS:
             items.extend(value.items)
             is_open = is_open or value.open
         else:
@@ -171,7 +172,7 @@ def _comprehension(
     interpreter: Interpreter, frame: Frame, node: cst.ListComp | cst.SetComp | cst.GeneratorExp
 ) -> Term:
     saved = dict(frame.env or {})
-    items = _rounds(interpreter, frame, node.for_in, node.elt, 1)
+    items = _rounds(interpreter, frame, node.for_in, node.elt)
     if items is not None:
         result: Term = Display("list", tuple(items), node)
     else:
@@ -183,28 +184,38 @@ def _comprehension(
 
 
 def _rounds(
-    interpreter: Interpreter, frame: Frame, part: cst.CompFor, element: cst.BaseExpression, outer: int
+    interpreter: Interpreter, frame: Frame, part: cst.CompFor, element: cst.BaseExpression
 ) -> list[Term] | None:
     """Return the elements of a comprehension whose rounds are known and few, those of inner loops in turn."""
     iterable = evaluate(interpreter, frame, part.iter) if not part.ifs else None
     rounds = unrolled(interpreter, iterable) if iterable is not None else None
-    if rounds is None or len(rounds) * outer > MOST_ITEMS:
+    if rounds is None or len(rounds) * frame.repeats > MOST_REPEATS:
         return None
-    items: list[Term] = []
+    items: list[Term] | None = []
+    repeats = frame.repeats
     frame.rounds += 1
+    frame.repeats *= max(1, len(rounds))
     for one in rounds:
         _bind(interpreter, frame, part.target, stated_by_loop(one))
-        inner = part.inner_for_in
-        if inner is None:
-            items.append(evaluate(interpreter, frame, element))
-            continue
-        more = _rounds(interpreter, frame, inner, element, len(rounds) * outer)
-        if more is None:
-            frame.rounds -= 1
-            return None
-        items.extend(more)
+        items = _longer(items, _elements(interpreter, frame, part, element))
+        if items is None:
+            break
     frame.rounds -= 1
+    frame.repeats = repeats
     return items
+
+
+def _elements(
+    interpreter: Interpreter, frame: Frame, part: cst.CompFor, element: cst.BaseExpression
+) -> list[Term] | None:
+    """Return what one round of a comprehension makes."""
+    if part.inner_for_in is not None:
+        return _rounds(interpreter, frame, part.inner_for_in, element)
+    return [evaluate(interpreter, frame, element)]
+
+
+def _longer(items: list[Term], more: list[Term] | None) -> list[Term] | None:
+    return None if more is None or len(items) + len(more) > MOST_ITEMS else items + more
 
 
 def _dict_comprehension(interpreter: Interpreter, frame: Frame, node: cst.DictComp) -> Term:
@@ -321,14 +332,19 @@ def binary(
 ) -> Term:
     """Return `left symbol right`, folded where both are numbers or lists."""
     a, b = number(left), number(right)
-    if a is not None and b is not None and symbol in _FOLDED and not (symbol == "Power" and abs(b) > 64):
+    if a is not None and b is not None and symbol in _FOLDED:
+        if _is_huge(a) or _is_huge(b) or (symbol == "Power" and abs(b) > 64):
+            return Unknown(node)
         is_stated = all(isinstance(side, Constant) and side.node is not None for side in (left, right))
         try:
             return Constant(_FOLDED[symbol](a, b), node if is_stated else None)
         except (ArithmeticError, ValueError):
             return Unknown(node)
     if symbol == "Add" and isinstance(left, Display) and isinstance(right, Display):
-        return Display(left.kind, (*left.items, *right.items), left.node)
+        items = (*left.items, *right.items)
+        return (
+            Display(left.kind, items, left.node) if len(items) <= MOST_ITEMS else Repeated(join(*items), node)
+        )
     if symbol == "Add" and isinstance(left, Display | Repeated) and isinstance(right, Display | Repeated):
         return Repeated(join(_inside(left), _inside(right)), left.node, left)
     if symbol == "Multiply" and isinstance(left, Display):
@@ -336,6 +352,11 @@ def binary(
             return Display(left.kind, left.items * b, node)
         return Repeated(_inside(left), node) if left.items else left
     return Operation(OPERATORS.get(symbol, symbol), (left, right), node, graph=frame.graph)
+
+
+def _is_huge(value: float) -> bool:
+    """Whether a number would grow beyond all bounds if it were squared again and again."""
+    return isinstance(value, int) and value.bit_length() > 1024
 
 
 def _inside(container: Display | Repeated) -> Term:

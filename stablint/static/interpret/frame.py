@@ -39,6 +39,8 @@ class Frame:
     """How many loops that are not unrolled the current statement stands in."""
     rounds: int = 0
     """How many loops that are unrolled it stands in."""
+    repeats: int = 1
+    """How often these loops make it run."""
     statement: cst.CSTNode | None = None
 
 

@@ -17,7 +17,7 @@ from stablint.static.facts.terms import (
     Term,
     Unknown,
 )
-from stablint.static.interpret.containers import item, iterated, stated_by_loop, unrolled
+from stablint.static.interpret.containers import MOST_REPEATS, item, iterated, stated_by_loop, unrolled
 from stablint.static.interpret.expressions import binary, evaluate
 from stablint.static.interpret.frame import Frame, Loop, join_environments, widen
 from stablint.static.nodes import dotted_name, meaningful_children
@@ -152,7 +152,8 @@ def truth(test: Term) -> bool | None:
 def _for(interpreter: Interpreter, frame: Frame, node: cst.For) -> None:
     iterable = evaluate(interpreter, frame, node.iter)
     rounds = unrolled(interpreter, iterable)
-    if rounds is not None and _statements(node.body) <= _LARGEST_UNROLLED_BODY:
+    is_short = _statements(node.body) <= _LARGEST_UNROLLED_BODY
+    if rounds is not None and is_short and len(rounds) * frame.repeats <= MOST_REPEATS:
         _unrolled_for(interpreter, frame, node, rounds)
     else:
 
@@ -176,6 +177,8 @@ def _unrolled_for(interpreter: Interpreter, frame: Frame, node: cst.For, rounds:
     loop = Loop()
     frame.loops.append(loop)
     frame.rounds += 1
+    repeats = frame.repeats
+    frame.repeats *= max(1, len(rounds))
     for element in rounds:
         if frame.env is None:
             break
@@ -184,6 +187,7 @@ def _unrolled_for(interpreter: Interpreter, frame: Frame, node: cst.For, rounds:
         frame.env = join_environments(frame.env, *loop.continues)
         loop.continues.clear()
     frame.rounds -= 1
+    frame.repeats = repeats
     frame.loops.pop()
     frame.env = join_environments(frame.env, *loop.breaks)
 
