@@ -26,8 +26,9 @@ from stablint.static.facts.terms import (
     Term,
     Unknown,
     join,
+    options,
 )
-from stablint.static.interpret.containers import appended, elements
+from stablint.static.interpret.containers import appended, elements, inserted, item, reordered, without
 from stablint.static.interpret.expressions import evaluate
 from stablint.static.interpret.external import call_external, call_module, is_self_returning, tensor_method
 from stablint.static.nodes import dotted_name
@@ -141,8 +142,9 @@ def _call_object(
     return Call(callee, arguments.positional, arguments.keywords, node, frame.graph)
 
 
-_GROWING_LAYERS = {"append", "extend", "add_module", "register_module"}
+_GROWING_LAYERS = {"append", "extend", "insert", "add_module", "register_module"}
 _GROWING = {"append", "add", "insert", "extend", "appendleft"}
+_CHANGING = {"pop", "remove", "discard", "clear", "reverse", "sort"}
 
 
 def method(
@@ -155,6 +157,8 @@ def method(
         ):
             _grow(interpreter, frame, base, name, arguments, node)
             return NONE
+        case Either() | Display() | Repeated() if name in _CHANGING and _are_lists(base):
+            return _change(interpreter, frame, base, name, arguments, node)
         case Either(options=options):
             live = [
                 option for option in options if not (isinstance(option, Constant) and option.value is None)
@@ -239,9 +243,30 @@ def _grow(
                 base = appended(base, one, node, looping)
         else:
             base = appended(base, found.item if found is not None else Unknown(node), node, True)
+    elif name == "insert":
+        base = inserted(base, arguments.positional[0], value, node, looping)
     else:
         base = appended(base, value, node, looping)
     interpreter.assign(frame, path, base)
+
+
+def _are_lists(term: Term) -> bool:
+    return all(isinstance(option, Display | Repeated) for option in options(term))
+
+
+def _change(
+    interpreter: Interpreter, frame: Frame, base: Term, name: str, arguments: Arguments, node: cst.Call
+) -> Term:
+    """Take something out of a list, or put it in another order; return what that gives."""
+    path = _path(node)
+    index = arguments.positional[0] if arguments.positional else Constant(-1)
+    lists = [option for option in options(base) if isinstance(option, Display | Repeated)]
+    if path and frame.env is not None:
+        left = [
+            without(one, index, frame.depth > 0) if name == "pop" else reordered(one, name) for one in lists
+        ]
+        interpreter.assign(frame, path, join(*left))
+    return item(interpreter, base, index, node) if name == "pop" else NONE
 
 
 def _grow_layers(
@@ -264,8 +289,6 @@ def _read_dictionary(
     interpreter: Interpreter, base: Dictionary, name: str, arguments: Arguments, node: cst.Call
 ) -> Term:
     if name in ("get", "pop") and arguments.positional:
-        from stablint.static.interpret.containers import item
-
         return item(interpreter, base, arguments.positional[0], node)
     if not base.items:
         return Unknown(node)

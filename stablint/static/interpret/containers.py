@@ -167,7 +167,7 @@ def unrolled(interpreter: Interpreter, iterable: Term) -> Sequence[Term] | None:
         case Display() | Instance():
             inside = elements(interpreter, iterable)
             if isinstance(inside, Display):
-                rounds = inside.items
+                rounds = inside.items or None  # what is empty here may be filled elsewhere
         case _:
             pass
     return rounds if rounds is not None and len(rounds) <= MOST_ROUNDS else None
@@ -182,6 +182,37 @@ def stated_by_loop(element: Term) -> Term:
             return Display("tuple", tuple(stated_by_loop(item) for item in items), element.node)
         case _:
             return element
+
+
+def inserted(container: Term, index: Term, value: Term, node: cst.CSTNode, looping: bool) -> Term:
+    """Return a list after `insert(index, value)`."""
+    place = number(index)
+    if isinstance(container, Display) and isinstance(place, int) and not looping:
+        items = list(container.items)
+        items.insert(place, value)
+        return Display(container.kind, tuple(items), container.node)
+    return appended(container, value, node, True)
+
+
+def without(container: Display | Repeated, index: Term, looping: bool) -> Display | Repeated:
+    """Return a list after `del items[index]`."""
+    place = number(index)
+    if not isinstance(container, Display) or not container.items:
+        return container
+    if not isinstance(place, int) or not -len(container.items) <= place < len(container.items) or looping:
+        return Repeated(join(*container.items), container.node)
+    items = list(container.items)
+    del items[place]
+    return Display(container.kind, tuple(items), container.node)
+
+
+def reordered(container: Display | Repeated, name: str) -> Display | Repeated:
+    """Return a list after `clear()`, `reverse()`, `sort()` or `remove(...)`."""
+    if not isinstance(container, Display) or not container.items:
+        return container
+    if name in ("clear", "reverse"):
+        return Display(container.kind, () if name == "clear" else container.items[::-1], container.node)
+    return Repeated(join(*container.items), container.node)
 
 
 def appended(container: Term, value: Term, node: cst.CSTNode, looping: bool) -> Term:

@@ -219,6 +219,10 @@ def tensor_method(
         path = dotted_name(node.func.value)
         if path and frame.env is not None and short != "retain_grad":
             interpreter.assign(frame, path, made)
+        elif isinstance(node.func.value, cst.Subscript):
+            from stablint.static.interpret.statements import store
+
+            store(interpreter, frame, node.func.value.value, made, node.func.value)
     return made
 
 

@@ -12,12 +12,21 @@ from stablint.static.facts.terms import (
     ClassObject,
     Closure,
     Constant,
+    Display,
     Operation,
     Reference,
+    Repeated,
     Term,
     Unknown,
 )
-from stablint.static.interpret.containers import MOST_REPEATS, item, iterated, stated_by_loop, unrolled
+from stablint.static.interpret.containers import (
+    MOST_REPEATS,
+    item,
+    iterated,
+    stated_by_loop,
+    unrolled,
+    without,
+)
 from stablint.static.interpret.expressions import binary, evaluate
 from stablint.static.interpret.frame import Frame, Loop, join_environments, widen
 from stablint.static.nodes import dotted_name, meaningful_children
@@ -361,6 +370,18 @@ def _delete(interpreter: Interpreter, frame: Frame, node: cst.Del) -> None:
     path = dotted_name(node.target)
     if path and frame.env is not None:
         frame.env.pop(path, None)
+    if isinstance(node.target, cst.Subscript):
+        _delete_item(interpreter, frame, node.target)
+
+
+def _delete_item(interpreter: Interpreter, frame: Frame, target: cst.Subscript) -> None:
+    held = evaluate(interpreter, frame, target.value)
+    path = dotted_name(target.value)
+    if not path or not isinstance(held, Display | Repeated):
+        return
+    index = target.slice[0].slice if len(target.slice) == 1 else None
+    key = evaluate(interpreter, frame, index.value) if isinstance(index, cst.Index) else Unknown(target)
+    interpreter.assign(frame, path, without(held, key, frame.depth > 0))
 
 
 def _function(interpreter: Interpreter, frame: Frame, node: cst.FunctionDef) -> None:
