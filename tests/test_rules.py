@@ -15,6 +15,10 @@ from stablint.testing import Case, cases
 RULES = load_rules()
 
 
+def test_the_rules_are_installed() -> None:
+    assert {rule.__module__.partition(".")[0] for rule in RULES} >= {"stablint_rules"}
+
+
 @pytest.mark.parametrize("case", cases(RULES), ids=str)
 def test_case(case: Case) -> None:
     case.verify()

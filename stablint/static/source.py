@@ -30,9 +30,8 @@ class SourceFile:
         self.path = path
         self.data = data
         self._facts: dict[Callable[[SourceFile], object], object] = {}
-        self._spans: dict[
-            int, tuple[cst.CSTNode, Span | None]
-        ] = {}  # the node is kept, or its id is used again
+        # Each with its node, which must live as long, or its id is used again.
+        self._spans: dict[int, tuple[cst.CSTNode, Span | None]] = {}
 
     @property
     def kind(self) -> Literal["python", "notebook"]:
@@ -66,11 +65,9 @@ class SourceFile:
 
     def ask(self, fact: Callable[[SourceFile], T]) -> T:
         """Return what `fact` says of this file, computed once."""
-        try:
-            return self._facts[fact]  # type: ignore[return-value]
-        except KeyError:
-            answer = self._facts[fact] = fact(self)
-            return answer
+        if fact not in self._facts:
+            self._facts[fact] = fact(self)
+        return self._facts[fact]  # type: ignore[return-value]
 
     def is_displayed(self, expression: cst.Expr) -> bool:
         """Say whether the value of an expression statement is what a notebook's cell shows."""
