@@ -186,7 +186,7 @@ def _is_harmless(callee: Term) -> bool:
     return isinstance(callee, Reference) and callee.dotted.startswith(("builtins.", "numpy.", "math."))
 
 
-def parameters_of(base: Term, node: cst.BaseExpression) -> Term:
+def parameters_of(base: Term, node: cst.CSTNode) -> Term:
     """Return what stands for every parameter of an object."""
     assert isinstance(node, cst.Call)
     return Item(Call(Attribute(base, "parameters"), (), {}, node), EACH)

@@ -35,7 +35,7 @@ def is_of_mode(term: Term) -> bool:
 
 
 def is_asked(
-    source: SourceFile, node: cst.BaseExpression, statement: cst.CSTNode | None, scope: Scope
+    source: SourceFile, node: cst.CSTNode, statement: cst.CSTNode | None, scope: Scope
 ) -> bool:
     """Whether a place runs only after the mode was asked: in a test, after a return, or where it is called from."""
     if _is_asked_here(source, node, statement):
@@ -44,5 +44,5 @@ def is_asked(
     return bool(calls) and all(_is_asked_here(source, call.node, call.statement) for call in calls)
 
 
-def _is_asked_here(source: SourceFile, node: cst.BaseExpression, statement: cst.CSTNode | None) -> bool:
+def _is_asked_here(source: SourceFile, node: cst.CSTNode, statement: cst.CSTNode | None) -> bool:
     return any(names_a_mode(source.code(test)) for test, _ in tests(source, node, statement))

@@ -15,6 +15,7 @@ from stablint.static.nodes import last_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from stablint.static.interpret.interpreter import Place
     from stablint.static.source import SourceFile
 
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class Site:
     """A place in the code where something is computed or called, and what it gives there."""
 
-    node: cst.BaseExpression
+    node: Place
     raw: Term
     """In terms of the parameters of the function that it stands in."""
     scope: Scope

@@ -100,7 +100,7 @@ def contains(node: cst.CSTNode, inner: cst.CSTNode) -> bool:
     return node is inner or any(contains(child, inner) for child in node.children)
 
 
-def worked_on(call: cst.BaseExpression) -> str | None:
+def worked_on(call: cst.CSTNode) -> str | None:
     """Return the plain name that a call works on: `x` of `x.clamp(0)` and of `F.relu(x)`."""
     match call:
         case cst.Call(func=cst.Attribute(value=cst.Name(value=name)), args=arguments):

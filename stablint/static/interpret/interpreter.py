@@ -38,6 +38,9 @@ from stablint.static.torch_api import canonical, is_module, kind, operation, sig
 if TYPE_CHECKING:
     from stablint.static.interpret.calls import Arguments
 
+Place = cst.BaseExpression | cst.AugAssign
+"""What an operation may be written as."""
+
 _DEEPEST_CALL = 30
 """Calls of functions of the file are followed this deep; below, what they return is unknown."""
 
@@ -67,8 +70,8 @@ class Interpreter:
         self.syntax = syntax
         self.terms: dict[int, Term] = {}
         """What the expression, assignment target or augmented assignment of this id held, on the last pass over it."""
-        self.sites: dict[int, tuple[cst.BaseExpression, Scope, cst.CSTNode | None]] = {}
-        """The calls and binary operators met, with the function and statement they stand in."""
+        self.sites: dict[int, tuple[Place, Scope, cst.CSTNode | None]] = {}
+        """The calls and operators met, with the function and statement they stand in."""
         self.rounds: dict[int, list[Term]] = {}
         """What those in unrolled loops held in each round."""
         self.outcomes: dict[Scope, Outcome] = {}

@@ -78,6 +78,7 @@ def _augmented(interpreter: Interpreter, frame: Frame, node: cst.AugAssign) -> N
         interpreter, frame, type(node.operator).__name__.removesuffix("Assign"), before, value, node
     )
     interpreter.record(node, after)
+    interpreter.sites[id(node)] = (node, frame.scope, frame.statement)
     bind(interpreter, frame, node.target, after)
 
 

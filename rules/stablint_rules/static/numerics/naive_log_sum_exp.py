@@ -223,6 +223,16 @@ def log_likelihood(x, y):
     )
     return prob[torch.arange(len(y)), y]
 """,
+        # Divided in place.
+        """\
+import torch
+
+
+def weights(x):
+    w = torch.exp(x)
+    w /= w.sum(-1, keepdim=True)  # flagged
+    return w
+""",
         # A partition function in two parts, through a helper with an epsilon.
         """\
 import torch
