@@ -16,7 +16,8 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | formulas around a bare exponential | `exponentials` (functions) | `exponentials` |
 | what becomes of a value: is it only shown? | `uses` (fact) | `consumers` |
 | whether what is computed at a place is trained through | `differentiation` (functions) | `differentiation` |
-| whether a test around a place leaves out zero | `conditions` (functions) | `conditions` |
+| whether a zero is to be expected, or was tested for | `zeros` (functions) | `zeros` |
+| whether a condition leaves out zero | `conditions` (function of terms) | `conditions` |
 | whether code asks for `self.training` before a place | `modes` (functions) | `modes` |
 | the nn.Module classes, and what their attributes hold | `models` (fact) | `classes` |
 | which layers and parameters a model knows it has | `registration` (functions) | `registration` |
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import statements as statements
     from stablint.static.facts import terms as terms
     from stablint.static.facts import writing as writing
+    from stablint.static.facts import zeros as zeros
     from stablint.static.facts.accumulation import accumulations as accumulations
     from stablint.static.facts.classes import models as models
     from stablint.static.facts.consumers import uses as uses

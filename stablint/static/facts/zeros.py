@@ -6,9 +6,17 @@ wherever two values are equal.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from stablint.static.facts.conditions import leaves_out_zero
+from stablint.static.facts.guards import tests
 from stablint.static.facts.intervals import TOP, has_exponential, interval
 from stablint.static.facts.provenance import REARRANGING
-from stablint.static.facts.terms import Either, Item, Operation, Term
+from stablint.static.facts.terms import Either, Item, Operation, Term, options
+
+if TYPE_CHECKING:
+    from stablint.static.facts.sites import Site
+    from stablint.static.source import SourceFile
 
 _SPECTRA = {"stft", "fft", "rfft", "fft2", "rfft2", "fftn", "rfftn", "view_as_complex", "view_as_real"}
 """Silence has none of any frequency."""
@@ -69,3 +77,18 @@ def _is_mask(term: Term) -> bool:
             return _is_mask(inner)
         case _:
             return False
+
+
+def is_tested(source: SourceFile, site: Site) -> bool:
+    """Whether a test around an operation leaves out that what it works on is zero."""
+    operands = [
+        option.operands[0]
+        for option in options(site.raw)
+        if isinstance(option, Operation) and option.node is site.node and option.operands
+    ]
+    raw = site.values.raw
+    return any(
+        leaves_out_zero(raw(test), operand, held)
+        for test, held in tests(source, site.node, site.statement)
+        for operand in operands
+    )

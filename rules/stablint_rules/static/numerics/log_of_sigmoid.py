@@ -544,12 +544,11 @@ def reconstruction(adj, edge_index, negatives, score):
 
     def check(self, source: SourceFile) -> Iterator[Report]:
         """Report the logarithms of a bare sigmoid, and of one minus it."""
-        values = source.ask(facts.values)
         for found in facts.logarithms.logarithms(source.ask(facts.operations)):
             sigmoid = found.sigmoid
             if sigmoid is None or facts.gradients.is_constant(found.argument):
                 continue
-            if facts.conditions.is_tested(values, found.site):
+            if facts.zeros.is_tested(source, found.site):
                 continue
             fix = _fix(source, found, sigmoid)
             is_trained = facts.differentiation.carries_gradient(source, found.site, found.operation)

@@ -581,12 +581,11 @@ def consistency(weak, strong):
 
     def check(self, source: SourceFile) -> Iterator[Report]:
         """Report the logarithms of a bare softmax."""
-        values = source.ask(facts.values)
         for found in facts.logarithms.logarithms(source.ask(facts.operations)):
             softmax = found.softmax
             if softmax is None or facts.gradients.is_constant(found.argument):
                 continue
-            if facts.conditions.is_tested(values, found.site):
+            if facts.zeros.is_tested(source, found.site):
                 continue
             fix = _fix(source, found, softmax)
             is_trained = facts.differentiation.carries_gradient(source, found.site, found.operation)

@@ -591,7 +591,6 @@ def entropy(logits):
 
     def check(self, source: SourceFile) -> Iterator[Report]:
         """Report the logarithms of what can be exactly zero, where they are trained through."""
-        values = source.ask(facts.values)
         for found in facts.logarithms.logarithms(source.ask(facts.operations)):
             if not found.reaches_zero or found.softmax is not None or found.sigmoid is not None:
                 continue
@@ -599,7 +598,7 @@ def entropy(logits):
                 continue
             if not facts.differentiation.is_trained_through(source, found.site, found.operation):
                 continue
-            if not facts.conditions.is_tested(values, found.site):
+            if not facts.zeros.is_tested(source, found.site):
                 yield Report(found.site.node, _message(source, found))
 
 

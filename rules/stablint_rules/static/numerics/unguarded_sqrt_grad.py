@@ -598,7 +598,6 @@ def powers(a, b):
 
     def check(self, source: SourceFile) -> Iterator[Report]:
         """Report the roots of what can be exactly zero, where they are trained through."""
-        values = source.ask(facts.values)
         for site, root in source.ask(facts.operations).named("sqrt", "rsqrt", "pow"):
             if not _is_root(root):
                 continue
@@ -606,7 +605,7 @@ def powers(a, b):
             why = _why_zero(argument)
             if why is None or not facts.differentiation.carries_gradient(source, site, root):
                 continue
-            if not facts.conditions.is_tested(values, site):
+            if not facts.zeros.is_tested(source, site):
                 # In a file about data, nothing may be trained at all.
                 severity = None if facts.differentiation.is_training_code(source) else Severity.NOTE
                 yield Report(site.node, _message(source, site, root, why), severity=severity)
