@@ -88,25 +88,33 @@ def _of_logarithm(site: Site, operation: Operation) -> Formula | None:
 
 def _summed(term: Term) -> tuple[Operation, Operation] | None:
     """Return a sum or mean and the exponential inside it."""
-    reduction = made_by(term, "sum", "mean", through=_UNCHANGED)
+    reduction = made_by(term, "sum", "builtin_sum", "mean", through=_UNCHANGED)
     inside = _exponential(reduction.operands[0]) if reduction is not None else None
     return None if reduction is None or inside is None else (reduction, inside)
 
 
 def summands(term: Term) -> Iterator[Term]:
     """Yield what is added up in a term, looking into sums of sums."""
-    inner = made_by(term, "add", through=_UNCHANGED)
-    if inner is None:
-        yield term
-        return
-    for operand in inner.operands:
-        yield from summands(operand)
+    stack = [term]
+    for _ in range(_MOST_SUMS):
+        if not stack:
+            return
+        inner = made_by(stack[-1], "add", through=_UNCHANGED)
+        if inner is None:
+            yield stack.pop()
+        else:
+            stack[-1:] = inner.operands[::-1]
+    yield from stack[::-1]
+
+
+_MOST_SUMS = 100
+"""A value that is added to itself over and over is a sum of 2 ** n."""
 
 
 def _of_division(site: Site, operation: Operation) -> Formula | None:
     above, below = operation.operands
     inside = _exponential(above)
-    reduction = made_by(without_epsilon(below), "sum", through=_UNCHANGED)
+    reduction = made_by(without_epsilon(below), "sum", "builtin_sum", through=_UNCHANGED)
     summed = reduction.operands[0] if reduction is not None else _scattered(without_epsilon(below))
     total = _exponential(summed) if summed is not None else None
     if inside is None or total is None or not same(inside.operands[0], total.operands[0]):

@@ -20,8 +20,8 @@ class NllLossNeedsLogProbs(StaticRule):
     ## What it does
 
     Follows the first argument of `NLLLoss` and `F.nll_loss` back to where it was made. Reports a softmax
-    as an error, and as a warning a model whose every output is that of a linear or convolutional layer,
-    with no logarithm on the way.
+    or sigmoid as an error, and as a warning a model whose every output is that of a linear or
+    convolutional layer, with no logarithm on the way.
 
     ## Why it is bad
 
@@ -178,6 +178,14 @@ class Segmenter(nn.Module):
 
 def loss(net: Segmenter, x, mask):
     return nn.NLLLoss(ignore_index=255)(net(x), mask)  # flagged
+""",
+        # a sigmoid is no logarithm either
+        """\
+import torch
+import torch.nn.functional as F
+
+def loss(scores, y):
+    return F.nll_loss(torch.sigmoid(scores), y)  # flagged
 """,
     ]
 
@@ -403,7 +411,7 @@ def loss(x, y):
 
     def check(self, source: SourceFile) -> Iterator[Report]:
         """Report softmaxes, and the losses of raw outputs, where a negative log-likelihood wants logarithms."""
-        for pairing in facts.outputs.pairings(source, "nll_loss", "softmax"):
+        for pairing in facts.outputs.pairings(source, "nll_loss", "softmax", "sigmoid"):
             made = pairing.made
             fix = _fix(source, pairing.losses[0], made)
             yield Report(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from stablint.finding import Applicability, Confidence, Severity
-from stablint.rule import ProposedFix, Replace, Report, StaticRule
+from stablint.rule import Mark, ProposedFix, Replace, Report, StaticRule
 from stablint.static import facts
 
 if TYPE_CHECKING:
@@ -108,6 +108,10 @@ def over_a_vector(x):
 def with_an_epsilon(x):
     e = x.exp()
     return e / (e.sum(-1, keepdim=True) + 1e-8)  # flagged
+
+
+def summed_by_python(x):
+    return torch.exp(x) / sum(torch.exp(x))  # flagged
 """,
         # The log of the sum, in its spellings.
         """\
@@ -567,7 +571,10 @@ def log_likelihood(x, y):
         """Report the formulas whose exponential may overflow."""
         for formula in facts.exponentials.formulas(source.ask(facts.operations)):
             if formula.may_overflow:
-                yield Report(formula.site.node, _MESSAGES[formula.kind], fix=_fix(source, formula))
+                fix = _fix(source, formula)
+                where = {id(found.node): Mark(found.node, "the exponential") for found in formula.exponentials}
+                related = () if fix else tuple(where.values())
+                yield Report(formula.site.node, _MESSAGES[formula.kind], related=related, fix=fix)
 
 
 _MESSAGES = {
