@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from stablint.static.facts.terms import Operation, Term, number, same
 
 _MIRRORED = {
@@ -19,21 +21,33 @@ _CASTS = {"float", "bool", "to", "type", "int", "long", "builtin_bool", "unsquee
 
 def leaves_out_zero(condition: Term, value: Term, holds: bool = True) -> bool:
     """Whether a value, known not to be negative, is above zero where the condition holds (or does not)."""
-    match condition:
-        case Operation(name="and" | "bitwise_and" | "logical_and", operands=parts):
-            return holds and any(leaves_out_zero(part, value, holds) for part in parts)
-        case Operation(name="or" | "bitwise_or" | "logical_or", operands=parts):
-            return not holds and any(leaves_out_zero(part, value, holds) for part in parts)
-        case Operation(name="any" | "all" as name, operands=(inner,)):
-            return holds is (name == "all") and leaves_out_zero(inner, value, holds)
-        case Operation(name="not" | "bitwise_not" | "logical_not", operands=(inner,)):
-            return leaves_out_zero(inner, value, not holds)
-        case Operation(name=name, operands=(inner, *_)) if name in _CASTS:
-            return leaves_out_zero(inner, value, holds)
-        case Operation():
-            return _compared(condition, value, holds)
-        case _:
-            return False
+    return any(_compared(part, value, held) for part, held in _certain(condition, holds))
+
+
+def _certain(condition: Term, holds: bool) -> Iterator[tuple[Operation, bool]]:
+    """Yield what certainly holds, or does not, where a condition does, or does not."""
+    seen: set[tuple[Term, bool]] = set()
+    stack = [(condition, holds)]
+    while stack:
+        current, held = pair = stack.pop()
+        if pair in seen:
+            continue
+        seen.add(pair)
+        match current:
+            case Operation(name="and" | "bitwise_and" | "logical_and", operands=parts):
+                stack += [(part, True) for part in parts if held]
+            case Operation(name="or" | "bitwise_or" | "logical_or", operands=parts):
+                stack += [(part, False) for part in parts if not held]
+            case Operation(name="any" | "all" as name, operands=(inner,)):
+                stack += [(inner, held)] if held is (name == "all") else []
+            case Operation(name="not" | "bitwise_not" | "logical_not", operands=(inner,)):
+                stack.append((inner, not held))
+            case Operation(name=name, operands=(inner, *_)) if name in _CASTS:
+                stack.append((inner, held))
+            case Operation():
+                yield current, held
+            case _:
+                pass
 
 
 def _compared(condition: Operation, value: Term, holds: bool) -> bool:

@@ -21,10 +21,12 @@ from stablint.static.facts.terms import (
     Item,
     Operation,
     Parameter,
+    Question,
     Repeated,
     Term,
     Unknown,
     number,
+    once,
     same,
 )
 from stablint.static.torch_api.groups import SHAPE_ONLY
@@ -256,15 +258,19 @@ def _add(term: Operation, look: Look) -> Interval:
     return Interval(a.low + b.low, a.high + b.high, a.low_open or b.low_open, a.high_open or b.high_open)
 
 
-def _lifts_zeros(term: Term, value: Term) -> bool:
+def _lifts_zeros(summand: Term, value: Term) -> bool:
     """Whether a summand is positive where a value is zero: `d2 + (d2 == 0) * 1e-16`."""
-    match term:
-        case Operation(name="mul" | "float" | "to" | "type", operands=parts):
-            return any(_lifts_zeros(part, value) for part in parts)
-        case Operation():
-            return leaves_out_zero(term, value, holds=False)
-        case _:
-            return False
+
+    def lifts(term: Term, look: Question) -> bool:
+        match term:
+            case Operation(name="mul" | "float" | "to" | "type", operands=parts):
+                return any(look(part) for part in parts)
+            case Operation():
+                return leaves_out_zero(term, value, holds=False)
+            case _:
+                return False
+
+    return once(lifts)(summand)
 
 
 def _sub(term: Operation, look: Look) -> Interval:
@@ -307,10 +313,11 @@ def _div(term: Operation, look: Look) -> Interval:
     return TOP
 
 
-def has_exponential(term: Term) -> bool:
+@once
+def has_exponential(term: Term, look: Question) -> bool:
     """Whether a term is an exponential plus something: in single precision it overflows."""
     return isinstance(term, Operation) and (
-        term.name == "exp" or (term.name == "add" and any(has_exponential(part) for part in term.operands))
+        term.name == "exp" or (term.name == "add" and any(map(look, term.operands)))
     )
 
 

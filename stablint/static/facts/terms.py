@@ -6,11 +6,13 @@ are the same value only where they are the same object or `same` says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import libcst as cst
+
+from stablint.static.torch_api.groups import DROPOUTS, RANDOM
 
 if TYPE_CHECKING:
     from stablint.static.facts.scopes import Scope
@@ -240,49 +242,58 @@ def _equal_constants(a: Term, b: Term) -> bool:
     return isinstance(a, ClassObject) and isinstance(b, ClassObject) and a.scope is b.scope
 
 
-def same(a: Term, b: Term, depth: int = 40) -> bool:
+def same(a: Term, b: Term) -> bool:
     """Whether two terms certainly hold equal values: one object, or the same pure expression of equal ones."""
+    if a is b or _equal_constants(a, b):
+        return True
+    return type(a) is type(b) and _same(a, b, 40, {})
+
+
+_Pairs = dict[tuple["Term", "Term"], bool]
+"""Terms that were compared: of `x = x + f(x)`, over and over, each part is compared once."""
+
+
+def _same(a: Term, b: Term, depth: int, known: _Pairs) -> bool:
     if a is b or _equal_constants(a, b):
         return True
     if depth == 0 or type(a) is not type(b):
         return False
+    if (a, b) not in known:
+        known[a, b] = _alike(a, b, depth - 1, known)
+    return known[a, b]
+
+
+def _alike(a: Term, b: Term, depth: int, known: _Pairs) -> bool:
     match a, b:
         case Operation(), Operation():
             return (
                 a.name == b.name
                 and a.name not in _RANDOM
-                and _same_all(a.operands, b.operands, depth)
-                and _same_all(a.positional, b.positional, depth)
+                and _same_all(a.operands, b.operands, depth, known)
+                and _same_all(a.positional, b.positional, depth, known)
                 and a.keywords.keys() == b.keywords.keys()
-                and all(same(a.keywords[name], b.keywords[name], depth - 1) for name in a.keywords)
+                and all(_same(a.keywords[name], b.keywords[name], depth, known) for name in a.keywords)
             )
         case Attribute(), Attribute():
-            return a.name == b.name and same(a.base, b.base, depth - 1)
+            return a.name == b.name and _same(a.base, b.base, depth, known)
         case Item(), Item():
-            return a.key is not EACH and same(a.key, b.key, depth - 1) and same(a.base, b.base, depth - 1)
+            is_one = a.key is not EACH and _same(a.key, b.key, depth, known)
+            return is_one and _same(a.base, b.base, depth, known)
         case Receiver(), Receiver():
             return a.scope is b.scope
         case Display(), Display():
-            return a.kind == b.kind and _same_all(a.items, b.items, depth)
+            return a.kind == b.kind and _same_all(a.items, b.items, depth, known)
         case _:
             return False
 
 
-def _same_all(left: tuple[Term, ...], right: tuple[Term, ...], depth: int) -> bool:
-    return len(left) == len(right) and all(same(a, b, depth - 1) for a, b in zip(left, right, strict=True))
+def _same_all(left: tuple[Term, ...], right: tuple[Term, ...], depth: int, known: _Pairs) -> bool:
+    return len(left) == len(right) and all(
+        _same(a, b, depth, known) for a, b in zip(left, right, strict=True)
+    )
 
 
-_RANDOM = {
-    "dropout",
-    "rand",
-    "randn",
-    "randint",
-    "bernoulli",
-    "normal",
-    "multinomial",
-    "rand_like",
-    "randn_like",
-}
+_RANDOM = RANDOM | DROPOUTS | {"rrelu", "gumbel_softmax"}
 
 
 def parts(term: Term) -> Iterator[Term]:
@@ -331,6 +342,29 @@ def within(term: Term, limit: int = 2000) -> Iterator[Term]:
         seen.add(id(current))
         yield current
         stack.extend(parts(current))
+
+
+Question = Callable[["Term"], bool]
+
+
+def once(ask: Callable[[Term, Question], bool]) -> Question:
+    """Make a question about terms of one that asks about the parts of a term; each part is asked once.
+
+    In `x = x + f(x)`, over and over, what stands first is a part of the last one in 2 ** n ways.
+    """
+
+    def question(term: Term) -> bool:
+        known: dict[Term, bool] = {}
+
+        def answer(part: Term) -> bool:
+            if part not in known:
+                known[part] = False
+                known[part] = ask(part, answer)
+            return known[part]
+
+        return answer(term)
+
+    return question
 
 
 def number(term: Term | None) -> float | int | None:

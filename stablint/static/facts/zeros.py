@@ -12,7 +12,7 @@ from stablint.static.facts.conditions import leaves_out_zero
 from stablint.static.facts.guards import tests
 from stablint.static.facts.intervals import TOP, has_exponential, interval
 from stablint.static.facts.provenance import REARRANGING
-from stablint.static.facts.terms import Either, Item, Operation, Term, options
+from stablint.static.facts.terms import Either, Item, Operation, Question, Term, once, options
 
 if TYPE_CHECKING:
     from stablint.static.facts.sites import Site
@@ -40,41 +40,43 @@ _MASKS = {
 _LIKE_FIRST = REARRANGING | {"mean", "amin", "min", "nan_to_num", "neg", "sqrt"}
 
 
-def expects_zero(term: Term) -> bool:
+@once
+def expects_zero(term: Term, look: Question) -> bool:
     """Whether elements that are exactly zero are to be expected."""
     match term:
         case Either(options=options):
-            return any(expects_zero(option) for option in options)
+            return any(map(look, options))
         case Item(base=base):
-            return expects_zero(base)
+            return look(base)
         case Operation(name="add", operands=(left, right)):
             if interval(left).is_non_negative and interval(right).is_non_negative:
-                return expects_zero(left) and expects_zero(right)
+                return look(left) and look(right)
             return interval(term) != TOP
         case Operation(name="mul", operands=(left, right)):
-            return expects_zero(left) or expects_zero(right)
+            return look(left) or look(right)
         case Operation(name="div", operands=(above, below)):
-            return expects_zero(above) or has_exponential(below)
+            return look(above) or has_exponential(below)
         case Operation(name="abs" | "square" | "pow", operands=(inner, *_)):
-            return expects_zero(inner)
+            return look(inner)
         case Operation(name="sum" | "prod" | "mean", operands=(inner, *_)):
-            return _is_mask(inner) or expects_zero(inner)
+            return _is_mask(inner) or look(inner)
         case Operation(name=name, operands=(inner, *_)) if name in _LIKE_FIRST:
-            return expects_zero(inner)
+            return look(inner)
         case Operation(name=name) if name == "sub" or name in _SPECTRA:
             return True
         case _:
             return interval(term) != TOP and interval(term).has_zero and not _is_mask(term)
 
 
-def _is_mask(term: Term) -> bool:
+@once
+def _is_mask(term: Term, look: Question) -> bool:
     match term:
         case Operation(name=name) if name in _MASKS:
             return True
         case Operation(name="mul" | "bitwise_and" | "bitwise_or", operands=parts):
-            return all(_is_mask(part) for part in parts)
+            return all(map(look, parts))
         case Operation(name=name, operands=(inner, *_)) if name in REARRANGING:
-            return _is_mask(inner)
+            return look(inner)
         case _:
             return False
 
