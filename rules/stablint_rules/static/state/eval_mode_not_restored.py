@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from stablint.finding import Applicability, Confidence, Severity
 from stablint.rule import InsertBefore, Mark, ProposedFix, Report, StaticRule
 from stablint.static import facts
-from stablint.static.torch_api.groups import MODE_DEPENDENT
+from stablint.static.torch_api.groups import MODE_DEPENDENT, MODE_DEPENDENT_WITH
+from stablint.static.torch_api.signatures import bind, signature
 
 if TYPE_CHECKING:
     from stablint.static.facts.events import Event
     from stablint.static.facts.paths import Root
     from stablint.static.facts.programs import Loop, Program
-    from stablint.static.facts.terms import Term
+    from stablint.static.facts.terms import Operation, Term
     from stablint.static.source import SourceFile
 
 
@@ -962,11 +963,31 @@ def _has_modes(source: SourceFile, model: Term | None) -> bool:
         if outcome is None:
             return True
         for part in facts.terms.within(outcome.returns):
-            if isinstance(part, facts.terms.Call | facts.terms.Unknown):
+            if isinstance(part, facts.terms.Call) or _is_unknown(part):
                 return True
-            if isinstance(part, facts.terms.Operation) and part.name in MODE_DEPENDENT:
+            if isinstance(part, facts.terms.Operation) and _heeds_mode(part):
                 return True
     return False
+
+
+def _is_unknown(part: Term) -> bool:
+    """Whether a part of an output may be anything; the bounds of a slice are not known either, but are numbers."""
+    return isinstance(part, facts.terms.Unknown) and part.label != "slice"
+
+
+def _heeds_mode(operation: Operation) -> bool:
+    """Whether a layer differs between train and eval mode: an LSTM does where its dropout is not 0."""
+    if operation.name in MODE_DEPENDENT:
+        return True
+    option, made = MODE_DEPENDENT_WITH.get(operation.name), operation.module
+    known = signature(made.dotted) if isinstance(made, facts.terms.Instance) else None
+    if option is None or known is None or not isinstance(made, facts.terms.Instance):
+        return False
+    bound = bind(known, made.positional, made.keywords, partial=True) or {}
+    given = bound.get(option)
+    if given is None:
+        return made.open_arguments
+    return not (isinstance(given, facts.terms.Constant) and not given.value)
 
 
 def _fix(source: SourceFile, root: Root, rounds: Loop, event: Event) -> ProposedFix | None:

@@ -1,0 +1,56 @@
+"""Where one rule has several severities: what decides between them."""
+
+import pytest
+
+from stablint.registry import find_rule, load_rules
+from stablint.rule import StaticRule
+from stablint.static.examine import examine
+from stablint.static.source import SourceFile
+
+RECURRENT = """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, p=0.1, **options):
+        super().__init__()
+        self.rnn = LAYER
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        out, _ = self.rnn(x)
+        return self.head(out[:, -1, :])
+
+def train(loader, val_loader):
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for epoch in range(10):
+        for x, y in loader:
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            print(sum(F.cross_entropy(model(x), y).item() for x, y in val_loader))
+"""
+
+
+def severities(name: str, code: str) -> list[str]:
+    rule = find_rule(name, load_rules())()
+    assert isinstance(rule, StaticRule)
+    return [found.severity.value for found in examine(SourceFile("case.py", code.encode()), [rule])]
+
+
+@pytest.mark.parametrize(
+    ("layer", "severity"),
+    [
+        ("nn.LSTM(8, 8, 2, batch_first=True)", "note"),
+        ("nn.GRU(8, 8, dropout=0)", "note"),
+        ("nn.LSTM(8, 8, 2, True, True, 0.5)", "warning"),
+        ("nn.GRU(8, 8, 2, dropout=p)", "warning"),
+        ("nn.LSTM(**options)", "warning"),
+    ],
+)
+def test_a_recurrent_layer_heeds_its_mode_where_it_has_dropout(layer: str, severity: str) -> None:
+    assert severities("eval-mode-not-restored", RECURRENT.replace("LAYER", layer)) == [severity]
