@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from stablint.static.facts.consumers import uses
@@ -65,8 +66,18 @@ def carries_gradient(source: SourceFile, site: Site, operation: Operation) -> bo
     return not cut and is_trained_through(source, site, operation)
 
 
-def is_training_code(source: SourceFile) -> bool:
-    """Whether a file has to do with layers, losses or backward at all, and not only with data."""
+def may_be_for_show(source: SourceFile, scope: Scope) -> bool:
+    """Whether a place looks as if nothing were trained there: a metric by its name, a file without networks."""
+    return _MEASURING.search(scope.function.name) is not None or not _is_about_networks(source)
+
+
+_MEASURING = re.compile(
+    r"(^|_)(psnr|snr|ssim|metrics?|eval|evaluate|valid|validate|validation|test|accuracy|perplexity|stats?|"
+    r"statistics|summary|report)\d*(_|$)"
+)
+
+
+def _is_about_networks(source: SourceFile) -> bool:
     shape = source.ask(syntax)
     if "backward" in shape.identifiers:
         return True

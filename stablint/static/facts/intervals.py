@@ -308,6 +308,9 @@ def _div(term: Operation, look: Look) -> Interval:
         # A logistic function written out, 1 / (1 + exp(-x)), is zero where the exponential overflows.
         overflows = b.high == INF and has_exponential(term.operands[1])
         return Interval(low, high, low_open=a.is_positive and low == 0 and not overflows)
+    if a.is_non_negative and b == TOP:
+        # A count, a width, a union: who divides a magnitude by something takes it to be positive.
+        return Interval(0, INF, low_open=a.is_positive)
     if b.low == b.high and b.low > 0:
         return Interval(a.low / b.low, a.high / b.low, a.low_open, a.high_open)
     return TOP

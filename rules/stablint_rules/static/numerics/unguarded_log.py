@@ -52,7 +52,8 @@ class UnguardedLog(StaticRule):
     ## When to ignore it
     When the value cannot be 0 for a reason outside the code, such as noise in every recording. Code
     under `no_grad`, of constants and of NumPy arrays is not reported, and neither is a value of which
-    nothing is known.
+    nothing is known. In a function that is named after a metric (`psnr`, `evaluate`), and in a file that
+    neither imports `torch.nn` nor calls `backward`, the finding is a note.
 
     ## Fix safety
     There is no fix: the size of the epsilon is a choice of the model's author.
@@ -242,6 +243,16 @@ class Ensemble(nn.Module):
     def loss(self, x, y):
         p = self.probabilities(x)
         return -torch.log(p[torch.arange(len(y)), y]).mean()  # flagged
+""",
+        # The overlap of boxes that do not overlap.
+        """\
+import torch
+
+
+def iou_loss(a, b):
+    overlap = torch.clamp(torch.min(a, b) - torch.max(a, b), min=0)
+    union = a + b - overlap
+    return -torch.log(overlap / union).mean()  # flagged
 """,
         # The degree of a node: an isolated one has none.
         """\
@@ -599,7 +610,9 @@ def entropy(logits):
             if not facts.differentiation.is_trained_through(source, found.site, found.operation):
                 continue
             if not facts.zeros.is_tested(source, found.site):
-                yield Report(found.site.node, _message(source, found))
+                is_shown = facts.differentiation.may_be_for_show(source, found.site.scope)
+                severity = Severity.NOTE if is_shown else None
+                yield Report(found.site.node, _message(source, found), severity=severity)
 
 
 def _message(source: SourceFile, found: Logarithm) -> str:

@@ -49,8 +49,8 @@ class UnguardedSqrtGrad(StaticRule):
     ## When to ignore it
     When the argument is bounded away from zero by something that cannot be seen here, such as noise in
     the data. Code under `no_grad`, in an optimizer, of constants and buffers, or of metrics that end in
-    `.item()` is not reported. In a file that neither imports `torch.nn` nor calls `backward`, and so
-    may be about data alone, the finding is a note.
+    `.item()` is not reported. In a function that is named after a metric (`psnr`, `evaluate`), and in a
+    file that neither imports `torch.nn` nor calls `backward`, the finding is a note.
 
     ## Fix safety
     There is no fix: the size of the epsilon is a choice, and a norm may have been meant.
@@ -606,8 +606,8 @@ def powers(a, b):
             if why is None or not facts.differentiation.carries_gradient(source, site, root):
                 continue
             if not facts.zeros.is_tested(source, site):
-                # In a file about data, nothing may be trained at all.
-                severity = None if facts.differentiation.is_training_code(source) else Severity.NOTE
+                is_shown = facts.differentiation.may_be_for_show(source, site.scope)
+                severity = Severity.NOTE if is_shown else None
                 yield Report(site.node, _message(source, site, root, why), severity=severity)
 
 
