@@ -278,22 +278,17 @@ def step(model, batch, flatten):
     stats["value"] = value_loss
     return loss, flatten(stats)
 """,
-        # a term that is 0 at first, and a number has no `detach`; a loss that is kept in one mode only
+        # a term that is 0 at first, and a number has no `detach`
         """\
 import torch.nn.functional as F
 
-def forward(model, sample, is_warm_up, is_traced):
+def forward(model, sample, is_warm_up):
     loss = F.cross_entropy(model(sample["input"]), sample["target"])
     latency = model.delays(sample["input"]).mean()
     if is_warm_up:
         latency = 0
     metrics = {"latency": latency}  # flagged
     return loss + latency, metrics
-
-def traced(model, sample, is_traced):
-    loss = F.cross_entropy(model(sample["input"]), sample["target"])
-    metrics = {"loss": loss if is_traced else loss.item()}  # flagged
-    return loss, metrics
 """,
     ]
 
@@ -502,7 +497,7 @@ def train(D, loader):
         optimizer.step()
         done += opt.batch_size
 """,
-        # a log of numbers, outputs that are no log, and a framework that detaches what it logs
+        # a log of numbers, outputs that are no log, a framework that detaches what it logs, and a choice
         """\
 import lightning as L
 import torch.nn.functional as F
@@ -524,6 +519,11 @@ class Model(L.LightningModule):
         loss = F.mse_loss(self.net(batch.x), batch.y)
         logs = {"loss": loss}
         return loss, logs
+
+def on_either_device(model, sample, is_lazy):
+    loss = F.cross_entropy(model(sample["input"]), sample["target"])
+    logging_output = {"loss": loss if is_lazy else loss.detach()}
+    return loss, logging_output
 """,
         # numbers and detached tensors
         """\
@@ -959,14 +959,18 @@ def _is_kept(source: SourceFile, entry: LogEntry) -> bool:
     """
     values = source.ask(facts.values)
     term = values.raw(entry.value)
-    if facts.gradients.carries_graph(term) is False:
-        return False
+    if any(_is_detached(option) for option in facts.terms.options(term)):
+        return False  # also where one of two ways does it: then somebody has thought about it
     beside = {source.code(other): values.raw(other) for other in entry.beside}
     losses = [other for name, other in beside.items() if "loss" in name]
     if any(term is other for other in beside.values() if other not in losses):
         return False  # its sample size, which a loss may be weighted with
     summands = {part for loss in losses for part in facts.accumulation.summands(loss)}
     return any(part in summands for part in facts.accumulation.summands(term))
+
+
+def _is_detached(term: Term) -> bool:
+    return isinstance(term, facts.terms.Operation) and facts.gradients.carries_graph(term) is False
 
 
 def _carries(source: SourceFile, node: cst.BaseExpression, kept: Accumulation) -> bool:
