@@ -157,7 +157,9 @@ def method(
         ):
             _grow(interpreter, frame, base, name, arguments, node)
             return NONE
-        case Either() | Display() | Repeated() if name in _CHANGING and _are_lists(base):
+        case Either(options=options) if name in _CHANGING and _are_lists(options):
+            return _change(interpreter, frame, base, name, arguments, node)
+        case Display() | Repeated() if name in _CHANGING:
             return _change(interpreter, frame, base, name, arguments, node)
         case Either(options=options):
             live = [
@@ -248,10 +250,6 @@ def _grow(
     else:
         base = appended(base, value, node, looping)
     interpreter.assign(frame, path, base)
-
-
-def _are_lists(term: Term) -> bool:
-    return all(isinstance(option, Display | Repeated) for option in options(term))
 
 
 def _change(

@@ -191,18 +191,21 @@ def _rounds(
     rounds = unrolled(interpreter, iterable) if iterable is not None else None
     if rounds is None or len(rounds) * frame.repeats > MOST_REPEATS:
         return None
-    items: list[Term] | None = []
+    items: list[Term] = []
+    is_known = True
     repeats = frame.repeats
     frame.rounds += 1
     frame.repeats *= max(1, len(rounds))
     for one in rounds:
         _bind(interpreter, frame, part.target, stated_by_loop(one))
-        items = _longer(items, _elements(interpreter, frame, part, element))
-        if items is None:
+        more = _elements(interpreter, frame, part, element)
+        items += more or ()
+        is_known = more is not None and len(items) <= MOST_ITEMS
+        if not is_known:
             break
     frame.rounds -= 1
     frame.repeats = repeats
-    return items
+    return items if is_known else None
 
 
 def _elements(
@@ -212,10 +215,6 @@ def _elements(
     if part.inner_for_in is not None:
         return _rounds(interpreter, frame, part.inner_for_in, element)
     return [evaluate(interpreter, frame, element)]
-
-
-def _longer(items: list[Term], more: list[Term] | None) -> list[Term] | None:
-    return None if more is None or len(items) + len(more) > MOST_ITEMS else items + more
 
 
 def _dict_comprehension(interpreter: Interpreter, frame: Frame, node: cst.DictComp) -> Term:
