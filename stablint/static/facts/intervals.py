@@ -174,8 +174,10 @@ def _element(base: Term, key: Term, look: Look) -> Interval:
 
 
 def above_zero(held: Interval) -> Interval:
-    """Return the part of an interval above zero."""
-    return Interval(max(held.low, 0), held.high, held.low_open or held.low <= 0, held.high_open)
+    """Return an interval without its zero; where it goes below zero, what is left over is no interval."""
+    if not held.is_non_negative:
+        return TOP
+    return Interval(held.low, held.high, held.low_open or held.low == 0, held.high_open)
 
 
 _TUPLES = {"max", "min", "topk", "sort", "kthvalue", "median", "mode", "cummax", "cummin"}
@@ -188,7 +190,7 @@ _FIXED = {
     "cross_entropy": NON_NEGATIVE, "binary_cross_entropy": NON_NEGATIVE,
     "binary_cross_entropy_with_logits": NON_NEGATIVE,
     "tanh": Interval(-1, 1), "sin": Interval(-1, 1), "cos": Interval(-1, 1), "erf": Interval(-1, 1),
-    "softsign": Interval(-1, 1), "hardtanh": Interval(-1, 1), "cosine_similarity": Interval(-1, 1),
+    "softsign": Interval(-1, 1), "cosine_similarity": Interval(-1, 1),
     "softplus": POSITIVE, "cosh": COUNT, "size": COUNT, "numel": COUNT, "nelement": COUNT, "len": NON_NEGATIVE,
     "compare": UNIT, "eq": UNIT, "ne": UNIT, "gt": UNIT, "lt": UNIT, "ge": UNIT, "le": UNIT, "not": UNIT,
     "bitwise_not": TOP, "isnan": UNIT, "isinf": UNIT, "isfinite": UNIT, "logical_not": UNIT, "logical_and": UNIT,
@@ -200,7 +202,6 @@ _FIXED = {
 
 _KEPT = SHAPE_ONLY | {
     "mean",
-    "min",
     "amin",
     "median",
     "quantile",
@@ -217,7 +218,6 @@ _KEPT |= {
     "float",
     "double",
     "half",
-    "to",
     "contiguous",
     "cuda",
     "cpu",
@@ -228,7 +228,6 @@ _KEPT |= {
     "tensor",
     "requires_grad",
     "builtin_float",
-    "round",
     "topk",
     "sort",
     "cummax",
@@ -243,19 +242,36 @@ def _operation(term: Operation, look: Look) -> Interval:
     operands = term.operands
     if not operands:
         return TOP
-    if term.name in _KEPT:
-        return look(operands[0])
     compute = _TRANSFER.get(term.name)
-    return compute(term, look) if compute is not None else TOP
+    if compute is not None:
+        return _in_single(compute(term, look))
+    return look(operands[0]) if term.name in _KEPT else TOP
+
+
+def _in_single(held: Interval) -> Interval:
+    """Return an interval with what is too small for single precision as the zero that it is there."""
+    if math.isnan(held.low) or math.isnan(held.high):
+        return TOP  # infinity minus infinity
+    if 0 < held.low < _SMALLEST:
+        return Interval(0, held.high, high_open=held.high_open)
+    return held
+
+
+_SMALLEST = 2.0**-149
 
 
 def _add(term: Operation, look: Look) -> Interval:
-    if len(term.operands) < 2:
+    if len(term.operands) < 2 or _is_scaled(term):
         return TOP
     a, b = (look(operand) for operand in term.operands[:2])
     if _lifts_zeros(term.operands[1], term.operands[0]) or _lifts_zeros(term.operands[0], term.operands[1]):
         return Interval(0, INF, low_open=True) if a.is_non_negative and b.is_non_negative else TOP
     return Interval(a.low + b.low, a.high + b.high, a.low_open or b.low_open, a.high_open or b.high_open)
+
+
+def _is_scaled(term: Operation) -> bool:
+    """Whether a sum or difference has a factor: `torch.add(x, y, alpha=-1)`."""
+    return bool(term.positional) or "alpha" in term.keywords
 
 
 def _lifts_zeros(summand: Term, value: Term) -> bool:
@@ -274,6 +290,8 @@ def _lifts_zeros(summand: Term, value: Term) -> bool:
 
 
 def _sub(term: Operation, look: Look) -> Interval:
+    if _is_scaled(term):
+        return TOP
     a, b = (look(operand) for operand in term.operands[:2])
     return Interval(a.low - b.high, a.high - b.low, a.low_open or b.high_open, a.high_open or b.low_open)
 
@@ -299,7 +317,7 @@ def _times(x: float, y: float) -> float:
 
 def _div(term: Operation, look: Look) -> Interval:
     a, b = (look(operand) for operand in term.operands[:2])
-    if same(term.operands[0], term.operands[1]):
+    if same(term.operands[0], term.operands[1]) or "rounding_mode" in term.keywords:
         return TOP
     if a.is_non_negative and b.is_non_negative:
         # x / x.sum() and the like stay below one, but that needs a proof that the parts are of the whole.
@@ -324,11 +342,19 @@ def has_exponential(term: Term, look: Question) -> bool:
     )
 
 
-def _even_power(a: Interval) -> Interval:
+def _even_power(a: Interval, exponent: float = 2) -> Interval:
+    high = _raised(max(abs(a.low), abs(a.high)), exponent)
     if a.is_positive or a.high < 0:
         low = min(abs(a.low), abs(a.high))
-        return Interval(low * low, INF, low_open=low == 0)
-    return Interval(0, max(a.low * a.low, a.high * a.high) if a.low > -INF and a.high < INF else INF)
+        return Interval(_raised(low, exponent), high, low_open=low == 0)
+    return Interval(0, high)
+
+
+def _raised(value: float, exponent: float) -> float:
+    try:
+        return float(value**exponent)
+    except OverflowError:
+        return INF
 
 
 def _pow(term: Operation, look: Look) -> Interval:
@@ -338,7 +364,7 @@ def _pow(term: Operation, look: Look) -> Interval:
     if exponent is None or not math.isfinite(exponent):
         return POSITIVE if a.is_positive else NON_NEGATIVE if a.is_non_negative else TOP
     if exponent == int(exponent) and int(exponent) % 2 == 0 and exponent > 0:
-        return _even_power(a)
+        return _even_power(a, exponent)
     if a.is_positive:
         return POSITIVE
     return NON_NEGATIVE if a.is_non_negative and exponent > 0 else TOP
@@ -351,6 +377,11 @@ def _sum(term: Operation, look: Look) -> Interval:
     if a.is_non_negative:
         return NON_NEGATIVE
     return Interval(-INF, 0) if a.high <= 0 else TOP
+
+
+def _nansum(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    return NON_NEGATIVE if a.is_non_negative else Interval(-INF, 0) if a.high <= 0 else TOP
 
 
 def _prod(term: Operation, look: Look) -> Interval:
@@ -377,8 +408,24 @@ _WIDEST = 80
 """A softmax over logits that lie closer together has no zeros in single precision."""
 
 
+def _other(term: Operation) -> Term | None:
+    """Return what `torch.max(x, y)` compares x with; None where y is the dimension to go along, or not there."""
+    other = term.argument("other", 0)
+    return None if "dim" in term.keywords or number(other) is not None else other
+
+
+def _smallest(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    other = _other(term)
+    return a if other is None else smaller(a, look(other))
+
+
 def _largest(term: Operation, look: Look) -> Interval:
     a = look(term.operands[0])
+    other = _other(term)
+    if other is not None:
+        b = look(other)
+        return TOP if b == TOP else larger(a, b)
     origin = term.operands[0]
     # The largest of some probabilities that sum to one is not zero.
     is_softmax = isinstance(origin, Operation) and origin.name in ("softmax", "softmin")
@@ -403,8 +450,10 @@ def _square(term: Operation, look: Look) -> Interval:
 
 def _exp(term: Operation, look: Look) -> Interval:
     a = look(term.operands[0])
-    low = math.exp(max(a.low, -700)) if a.low > -INF else 0.0
-    return Interval(low, math.exp(a.high) if a.high < 700 else INF, low_open=low == 0)
+    scale = math.log(2) if term.name == "exp2" else 1.0
+    low, high = a.low * scale, a.high * scale
+    low = math.exp(min(max(low, -700), 700)) if low > -INF else 0.0
+    return Interval(low, math.exp(high) if high < 700 else INF, low_open=low == 0)
 
 
 def _sqrt(term: Operation, look: Look) -> Interval:
@@ -426,8 +475,6 @@ def _log1p(term: Operation, look: Look) -> Interval:
 
 def _clamp(term: Operation, look: Look) -> Interval:
     a = look(term.operands[0])
-    low, high = a.low, a.high
-    low_open, high_open = a.low_open, a.high_open
     bottom, top = term.argument("min", 0), term.argument("max", 1)
     if term.name == "clamp_min":
         bottom, top = term.argument("min", 0), None
@@ -437,33 +484,45 @@ def _clamp(term: Operation, look: Look) -> Interval:
         bound = look(bottom)
         if bound.low == -INF:
             return TOP
-        if bound.low > low or (bound.low == low and bound.low_open):
-            low, low_open = bound.low, bound.low_open
+        a = larger(a, bound)
     if top is not None and not _is_none(top):
         bound = look(top)
-        if bound.high < high:
-            high, high_open = bound.high, bound.high_open
-    return Interval(low, max(low, high), low_open, high_open)
+        # An upper bound of which nothing is known will hardly lie below what is there.
+        a = smaller(a, bound if bound.low > -INF else Interval(INF, bound.high, False, bound.high_open))
+    return a
 
 
 def _is_none(term: Term) -> bool:
     return isinstance(term, Constant) and term.value is None
 
 
+def larger(a: Interval, b: Interval) -> Interval:
+    """Return the interval of the larger of two."""
+    low, high = max(a.low, b.low), max(a.high, b.high)
+    low_open = any(part.low_open for part in (a, b) if part.low == low)
+    return Interval(low, high, low_open, all(part.high_open for part in (a, b) if part.high == high))
+
+
+def smaller(a: Interval, b: Interval) -> Interval:
+    """Return the interval of the smaller of two."""
+    low, high = min(a.low, b.low), min(a.high, b.high)
+    low_open = all(part.low_open for part in (a, b) if part.low == low)
+    return Interval(low, high, low_open, any(part.high_open for part in (a, b) if part.high == high))
+
+
 def _maximum(term: Operation, look: Look) -> Interval:
-    a, b = (look(operand) for operand in term.operands[:2])
-    low = max(a.low, b.low)
-    low_open = (
-        all(part.low_open for part in (a, b) if part.low == low)
-        if a.low == b.low
-        else (a.low_open if a.low == low else b.low_open)
-    )
-    return Interval(low, max(a.high, b.high), low_open)
+    return larger(look(term.operands[0]), look(term.operands[1])) if len(term.operands) > 1 else TOP
 
 
 def _minimum(term: Operation, look: Look) -> Interval:
-    a, b = (look(operand) for operand in term.operands[:2])
-    return Interval(min(a.low, b.low), min(a.high, b.high), a.low_open and b.low_open)
+    return smaller(look(term.operands[0]), look(term.operands[1])) if len(term.operands) > 1 else TOP
+
+
+def _hardtanh(term: Operation, look: Look) -> Interval:
+    given = term if term.module is None else term.module
+    bottom = given.keywords.get("min_val") or next(iter(given.positional[:1]), Constant(-1))
+    top = given.keywords.get("max_val") or next(iter(given.positional[1:2]), Constant(1))
+    return hull([look(bottom), look(top)])
 
 
 def _where(term: Operation, look: Look) -> Interval:
@@ -506,10 +565,11 @@ def _gathered(term: Operation, look: Look) -> Interval:
 
 
 def _arange(term: Operation, look: Look) -> Interval:
-    bounds = [look(operand) for operand in (*term.operands, *term.positional)]
+    named = [term.keywords[name] for name in ("start", "end") if name in term.keywords]
+    bounds = [look(bound) for bound in (*term.operands[:1], *term.positional[:1], *named)]
     if len(bounds) == 1:
         return Interval(0, max(bounds[0].high, 0))
-    return hull(bounds[:2])
+    return hull(bounds)
 
 
 def _full(term: Operation, look: Look) -> Interval:
@@ -519,6 +579,43 @@ def _full(term: Operation, look: Look) -> Interval:
 
 def _float_of(term: Operation, look: Look) -> Interval:
     return look(term.operands[0])
+
+
+def _whole(step: Callable[[float], int], end: float) -> float:
+    return end if math.isinf(end) else step(end)
+
+
+def _truncated(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    return Interval(_whole(math.trunc, a.low), _whole(math.trunc, a.high))
+
+
+def _rounded(term: Operation, look: Look) -> Interval:
+    a = look(term.operands[0])
+    if term.positional or term.keywords:
+        return TOP  # to some decimals
+    return Interval(_whole(round, a.low), _whole(round, a.high))
+
+
+def _converted(term: Operation, look: Look) -> Interval:
+    """`x.to(...)`, `x.type(...)`: the same values, unless they become whole numbers."""
+    wanted = [*term.operands[1:], *term.positional, *term.keywords.values()]
+    names = {str(getattr(one, "dotted", getattr(one, "value", ""))).rsplit(".", 1)[-1] for one in wanted}
+    if names & BOOLEANS:
+        return UNIT
+    return _truncated(term, look) if names & INTEGERS else look(term.operands[0])
+
+
+BOOLEANS = {"bool", "BoolTensor"}
+INTEGERS = {
+    "int", "int8", "int16", "int32", "int64", "uint8", "short", "long", "IntTensor", "LongTensor", "ShortTensor",
+    "CharTensor", "ByteTensor",
+}  # fmt: skip
+"""The types that hold no fractions, and carry no gradient."""
+
+
+def _padded(term: Operation, look: Look) -> Interval:
+    return hull([look(term.operands[0]), Interval(0, 0)])
 
 
 def _or(term: Operation, look: Look) -> Interval:
@@ -535,12 +632,14 @@ def _builtin_max(term: Operation, look: Look) -> Interval:
 
 
 _TRANSFER: dict[str, Callable[[Operation, Look], Interval]] = {
-    "add": _add, "sub": _sub, "neg": _neg, "mul": _mul, "div": _div, "pow": _pow, "sum": _sum, "nansum": _sum,
+    "add": _add, "sub": _sub, "neg": _neg, "mul": _mul, "div": _div, "pow": _pow, "sum": _sum,
+    "nansum": _nansum, "unfold": _padded, "to": _converted, "type": _converted, "round": _rounded, "trunc": _truncated,
+    "long": _truncated, "short": _truncated, "builtin_int": _truncated, "hardtanh": _hardtanh, "min": _smallest,
     "cumsum": _sum, "prod": _prod, "cumprod": _prod, "exp": _exp, "exp2": _exp, "sqrt": _sqrt, "log": _log,
     "log1p": _log1p, "clamp": _clamp, "clamp_min": _clamp, "clamp_max": _clamp, "maximum": _maximum,
     "minimum": _minimum, "where": _where, "masked_fill": _masked_fill, "dropout": _dropout, "matmul": _matmul,
     "bmm": _matmul, "mm": _matmul, "arange": _arange, "full": _full, "full_like": _full, "or": _or,
-    "builtin_max": _builtin_max, "float": _float_of, "int": _float_of, "gather": _gathered,
+    "builtin_max": _builtin_max, "float": _float_of, "int": _truncated, "gather": _gathered,
     "index_select": _gathered, "masked_select": _selected, "index": _selected, "linspace": _arange, "sigmoid": _sigmoid,
     "softmax": _softmax, "softmin": _softmax, "max": _largest, "amax": _largest, "abs": _absolute, "relu": _relu,
     "square": _square, "einsum": lambda term, look: TOP,
