@@ -23,7 +23,7 @@ from stablint.static.facts.terms import (
     number,
     parts,
 )
-from stablint.static.torch_api.groups import CREATIONS
+from stablint.static.torch_api.groups import AFFINE, CREATIONS, RECURRENT, words
 
 DETACHING = {
     "detach", "item", "data", "numpy", "tolist", "argmax", "argmin", "compare", "eq", "ne", "gt", "lt", "ge", "le",
@@ -85,7 +85,7 @@ def _operation(term: Operation, known: dict[Term, bool | None], depth: int) -> b
     name = term.name
     if not term.graph:
         return False
-    if name == "parameter":
+    if name in ("parameter", "requires_grad"):
         trainable = term.argument("requires_grad", 0)
         return not (isinstance(trainable, Constant) and trainable.value is False)
     if name in DETACHING and not (name in _CONSUMED_FLOAT and term.dotted.startswith("torch.Tensor.float")):
@@ -96,11 +96,12 @@ def _operation(term: Operation, known: dict[Term, bool | None], depth: int) -> b
     return _any(term.operands, known, depth)
 
 
-_WITH_WEIGHTS = {
-    "linear", "bilinear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
-    "embedding", "embedding_bag", "lstm", "gru", "rnn", "lstmcell", "grucell", "multiheadattention", "batch_norm",
-    "layer_norm", "group_norm", "transformer", "transformerencoder", "transformerdecoder", "lstm_cell", "gru_cell",
-}  # fmt: skip
+_WITH_WEIGHTS = (
+    AFFINE
+    | RECURRENT
+    | words("embedding embedding_bag multi_head_attention batch_norm layer_norm group_norm prelu rms_norm")
+    | words("transformer transformerencoder transformerdecoder")
+)
 
 
 def _any(parts: tuple[Term, ...], known: dict[Term, bool | None], depth: int) -> bool | None:

@@ -125,6 +125,22 @@ for epoch in range(1000):
     cost.backward()
     optimizer.step()
 """,
+        # The same without an optimizer: the weights are made leaves again in every round.
+        """\
+import torch
+
+x = torch.tensor([[1.0, 2.0], [2.0, 3.0]])
+y = torch.tensor([[0.0], [1.0]])
+W = torch.zeros((2, 1))
+
+while True:
+    W.requires_grad_(True)
+    hypothesis = torch.sigmoid(torch.mm(x, W))
+    cost = torch.mean(-y * torch.log(hypothesis))  # flagged
+    cost.backward()
+    with torch.no_grad():
+        W = W - 0.1 * W.grad
+""",
         # A discriminator that ends in a sigmoid, as a plain Sequential.
         """\
 import torch
