@@ -80,10 +80,10 @@ def _attribute(interpreter: Interpreter, frame: Frame, node: cst.Attribute) -> T
         path = dotted_name(node)
         if path and path in env:
             return env[path]
-    return attribute(interpreter, base, node.attr.value, node)
+    return attribute(interpreter, base, node.attr.value, node, frame.graph)
 
 
-def attribute(interpreter: Interpreter, base: Term, name: str, node: cst.CSTNode) -> Term:
+def attribute(interpreter: Interpreter, base: Term, name: str, node: cst.CSTNode, graph: bool = True) -> Term:
     """Return `base.name`."""
     match base:
         case Reference(dotted=dotted):
@@ -93,14 +93,15 @@ def attribute(interpreter: Interpreter, base: Term, name: str, node: cst.CSTNode
         case Instance(scope=scope) if scope is not None:
             return interpreter.member(scope, name, base)
         case Either(options=options):
-            return join(*(attribute(interpreter, option, name, node) for option in options))
+            return join(*(attribute(interpreter, option, name, node, graph) for option in options))
         case Parameter(kind=scope) if scope is not None and (made := interpreter.stand_in(base)) is not None:
             held = interpreter.member(scope, name, made)
             is_unknown = isinstance(held, Attribute | Unknown)
             return interpreter.attribute_of(base, name, node) if is_unknown else held
         case _:
             if name in _TENSOR_PROPERTIES:
-                return Operation(_TENSOR_PROPERTIES[name], (base,), node, dotted=f"torch.Tensor.{name}")
+                dotted = f"torch.Tensor.{name}"
+                return Operation(_TENSOR_PROPERTIES[name], (base,), node, dotted, graph=graph)
             return interpreter.attribute_of(base, name, node)
 
 

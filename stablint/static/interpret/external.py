@@ -215,15 +215,31 @@ def tensor_method(
         Arguments((base, *arguments.positional), arguments.keywords, arguments.open),
         node,
     )
-    if name.endswith("_") and not name.endswith("__") and isinstance(node.func, cst.Attribute):
-        path = dotted_name(node.func.value)
-        if path and frame.env is not None and short != "retain_grad":
-            interpreter.assign(frame, path, made)
-        elif isinstance(node.func.value, cst.Subscript):
-            from stablint.static.interpret.statements import store
-
-            store(interpreter, frame, node.func.value.value, made, node.func.value)
+    if _is_in_place(name) and short != "retain_grad":
+        _change(interpreter, frame, made, node)
     return made
+
+
+def _is_in_place(name: str) -> bool:
+    return name.endswith("_") and not name.endswith("__")
+
+
+def _change(interpreter: Interpreter, frame: Frame, made: Operation, node: cst.Call) -> None:
+    """Let a variable hold what a method that works in place made of it: `x.mul_(2).add_(1)`, `x[0].zero_()`."""
+    changed: cst.BaseExpression = node
+    while (
+        isinstance(changed, cst.Call)
+        and isinstance(changed.func, cst.Attribute)
+        and _is_in_place(changed.func.attr.value)
+    ):
+        changed = changed.func.value
+    path = dotted_name(changed)
+    if path and frame.env is not None:
+        interpreter.assign(frame, path, made)
+    elif isinstance(changed, cst.Subscript):
+        from stablint.static.interpret.statements import store
+
+        store(interpreter, frame, changed.value, made, changed)
 
 
 def _call_builtin(

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.facts.terms import Constant, Term, Unknown, join, number
+from stablint.static.facts.terms import (
+    Constant,
+    Dictionary,
+    Display,
+    Instance,
+    Repeated,
+    Term,
+    Unknown,
+    join,
+    number,
+    within,
+)
 
 if TYPE_CHECKING:
     from stablint.static.facts.scopes import Scope
@@ -69,11 +80,23 @@ def join_environments(*environments: Environment | None) -> Environment | None:
 
 
 def widen(before: Environment, after: Environment | None) -> Environment:
-    """Return the variables at the head of a loop: a number that changes in the loop is no longer known."""
+    """Return the variables at the head of a loop.
+
+    A number that changes in the loop is no longer known; what each round makes of what the one before it left may be
+    anything that further rounds lead to.
+    """
     if after is None:
         return dict(before)
     head = join_environments(before, after) or {}
-    for name, term in before.items():
-        if isinstance(term, Constant) and number(term) is not None and head[name] is not term:
+    changed = {name: term for name, term in before.items() if head[name] is not term}
+    left = {term for term in changed.values() if not isinstance(term, Constant)}
+    for name, term in changed.items():
+        if isinstance(term, Constant) and number(term) is not None:
             head[name] = Unknown(term.node, name)
+        elif not isinstance(term, _CONTAINERS) and name in after and not left.isdisjoint(within(after[name])):
+            head[name] = join(head[name], Unknown(None, name))
     return head
+
+
+_CONTAINERS = (Display, Repeated, Dictionary, Instance)
+"""What is filled in a loop and not computed."""

@@ -252,15 +252,15 @@ def grad_mode(manager: Term) -> bool | None:
     else:
         callee = getattr(manager, "callee", None)
         name = callee.dotted if isinstance(callee, Reference) else getattr(manager, "dotted", "")
+    given: list[Term] = []
+    if isinstance(manager, Operation):
+        given = [*manager.operands, *manager.positional, *manager.keywords.values()]
+    flag = given[0].value if len(given) == 1 and isinstance(given[0], Constant) else None
     if name in _NO_GRAD:
-        return False
+        return None if given and flag is not True else False
     if name in _ENABLE_GRAD:
         return True
-    if name in _SET_GRAD_ENABLED and isinstance(manager, Operation):
-        given = [*manager.operands, *manager.positional, *manager.keywords.values()]
-        is_off = len(given) == 1 and isinstance(given[0], Constant) and given[0].value is False
-        return False if is_off else None
-    return None
+    return False if name in _SET_GRAD_ENABLED and flag is False else None
 
 
 _ENABLE_GRAD = {"torch.enable_grad", "torch.autograd.enable_grad", "torch.autograd.grad_mode.enable_grad"}
