@@ -84,6 +84,10 @@ def _verdict(interpreter: Interpreter, test: Term, candidate: Candidate) -> bool
 def _compared(
     interpreter: Interpreter, left: Term, right: Term, symbol: str, candidate: Candidate
 ) -> bool | None:
+    if symbol in _ORDERS and _counts_dimensions(left):
+        bound = number(right)
+        known = bound is not None and candidate.rank is not None
+        return bool(_ORDERS[symbol](candidate.rank, bound)) if known else None
     negated = symbol in ("NotEqual", "NotIn", "IsNot")
     verdict: bool | None = None
     if symbol in ("In", "NotIn") and isinstance(left, Constant) and isinstance(left.value, str):
@@ -98,13 +102,12 @@ def _compared(
             verdict = _is_any_of(interpreter, candidate.term, right, exact=True)
         elif isinstance(right, Constant) and isinstance(right.value, str) and _is_class_name(left):
             verdict = candidate.class_name == right.value
-    elif symbol in _ORDERS and candidate.rank is not None and _counts_dimensions(left):
-        bound = number(right)
-        return None if bound is None else bool(_ORDERS[symbol](candidate.rank, bound))
     return None if verdict is None else verdict is not negated
 
 
 _ORDERS: dict[str, Callable[[Any, Any], Any]] = {
+    "Equal": operator.eq,
+    "NotEqual": operator.ne,
     "GreaterThan": operator.gt,
     "GreaterThanEqual": operator.ge,
     "LessThan": operator.lt,

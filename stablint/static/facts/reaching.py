@@ -8,30 +8,25 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.facts.allocation import is_sized, rank_of
-from stablint.static.facts.classes import Model, Models, models
+from stablint.static.facts.aims import SAME, Aim, aims
+from stablint.static.facts.allocation import is_sized
+from stablint.static.facts.classes import Models, models
+from stablint.static.facts.contents import Contents, weight_of
 from stablint.static.facts.evaluation import values
 from stablint.static.facts.filling import Fill, Fills, fills
 from stablint.static.facts.guards import tests
 from stablint.static.facts.narrowing import Candidate, passes, scope_of
 from stablint.static.facts.terms import (
     Attribute,
-    Call,
-    Display,
-    Either,
     Instance,
     Item,
     Operation,
     Parameter,
     Receiver,
-    Reference,
-    Repeated,
     Term,
     options,
-    within,
 )
-from stablint.static.torch_api import operation
-from stablint.static.torch_api.groups import AFFINE, CREATIONS, NORMALISATIONS
+from stablint.static.torch_api.groups import CREATIONS
 
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
@@ -87,88 +82,22 @@ def reaches(source: SourceFile) -> Reaches:
     return Reaches(tuple((fill, follow.reach(fill)) for fill in every.all), around, known)
 
 
-@dataclass(frozen=True, slots=True)
-class _Aim:
-    """A written target, taken apart: `root.inner...parameters()[...].path`."""
-
-    root: Term
-    inner: tuple[str, ...]
-    listing: str
-    path: tuple[str, ...]
-
-
-_SAME = {
-    "data",
-    "detach",
-    "view",
-    "reshape",
-    "setitem",
-    "index",
-    "transpose",
-    "t",
-    "flatten",
-    "requires_grad",
-    "chunk",
-}
-_LISTINGS = {
-    "parameters": "parameters", "named_parameters": "parameters", "modules": "modules", "named_modules": "modules",
-    "children": "modules", "named_children": "modules",
-}  # fmt: skip
 _CONTAINERS = {"torch.nn.ParameterList", "torch.nn.ParameterDict"}
-_ITERATORS = {"list", "tuple", "enumerate", "zip", "reversed", "sorted", "filter", "iter", "tqdm"}
-
-
-def _aims(
-    term: Term, listing: str = "", path: tuple[str, ...] = (), after: tuple[str, ...] = ()
-) -> Iterator[_Aim]:
-    while True:
-        match term:
-            case Either(options=parts) | Display(items=parts):
-                for part in parts:
-                    yield from _aims(part, listing, path, after)
-                return
-            case Operation(name="setitem", operands=(inner, value)):
-                yield from _aims(value, listing, path, after)
-                term = inner
-            case Operation(name=name, operands=(inner, *_)) if name in _SAME:
-                term = inner
-            case Operation(name=name, operands=parts) if name in _ITERATORS:
-                for part in parts:
-                    yield from _aims(part, listing, path, after)
-                return
-            case Attribute(base=base, name=name):
-                term, path = base, (name, *path)
-            case Item(base=base) | Repeated(item=base):
-                term = base
-            case Call(callee=Attribute(base=base, name=name)) if name in _LISTINGS:
-                if not listing:
-                    listing, path, after = _LISTINGS[name], (), path
-                term = base
-            case Call(callee=Attribute(base=base, name="values" | "items")):
-                term = base
-            case Call(callee=Reference(dotted="itertools.chain"), positional=parts):
-                for part in parts:
-                    yield from _aims(part, listing, path, after)
-                return
-            case _:
-                yield _Aim(term, path, listing, after) if listing else _Aim(term, (), "", path)
-                return
 
 
 class _Following:
-    """Follows targets to what they are parts of; what an object contains is found once."""
+    """Follows targets to what they are parts of."""
 
     def __init__(self, known: Models, every: Fills, reaching: Reaches) -> None:
-        self.known = known
+        self.contents = Contents(known)
         self.applied = every.applied
         self.reaching = reaching
-        self._contents: dict[Term, list[Candidate]] = {}
 
     def reach(self, fill: Fill) -> Reach:
         hits: set[tuple[cst.CSTNode, str]] = set()
         names: set[str] = set()
         for target in fill.targets:
-            for aim in _aims(target):
+            for aim in aims(target):
                 found = self._aimed(fill, aim)
                 if found is None:
                     names.add("*" if aim.listing == "parameters" or not aim.path else aim.path[-1])
@@ -176,7 +105,7 @@ class _Following:
                     hits.update(found)
         return Reach(frozenset(hits), frozenset(names))
 
-    def _aimed(self, fill: Fill, aim: _Aim) -> set[tuple[cst.CSTNode, str]] | None:
+    def _aimed(self, fill: Fill, aim: Aim) -> set[tuple[cst.CSTNode, str]] | None:
         """Return what an aim hits; None where its root is not known."""
         root = aim.root
         if "grad" in aim.path:
@@ -185,26 +114,22 @@ class _Following:
             bases = self.applied[root.function]
             if any(not isinstance(option, Instance | Receiver) for base in bases for option in options(base)):
                 return None
-            modules = [one for base in bases for option in options(base) for one in self._modules(option)]
+            modules = [
+                one for base in bases for option in options(base) for one in self.contents.modules(option)
+            ]
             return self._among(fill, modules, aim.listing, aim.path)
         if isinstance(root, Operation):
-            return (
-                {(root.node, "")}
-                if root.name == "parameter" or root.name in CREATIONS or is_sized(root)
-                else set()
-            )
+            is_tensor = root.name == "parameter" or root.name in CREATIONS or is_sized(root)
+            return {(root.node, "")} if is_tensor else set()
         if not isinstance(root, Instance | Receiver):
             return None
         if aim.inner:
             return set()
+        inside = self.contents.of(root)
         if isinstance(root, Instance) and root.dotted in _CONTAINERS and not aim.path:
-            return {
-                (one.term.node, one.name)
-                for one in self.contents(root)
-                if isinstance(one.term, Instance | Operation)
-            }
+            return {(one.term.node, one.name) for one in inside if isinstance(one.term, Instance | Operation)}
         if aim.listing:
-            among = self.contents(root) if aim.listing == "parameters" else self._modules(root)
+            among = inside if aim.listing == "parameters" else self.contents.modules(root)
             return self._among(fill, among, aim.listing, aim.path)
         return self._part(root, aim.path)
 
@@ -231,7 +156,7 @@ class _Following:
         if not path:
             return None
         hits: set[tuple[cst.CSTNode, str]] = set()
-        for model in self._lineage(scope):
+        for model in self.contents.lineage(scope):
             for held in model.attributes.get(path[0], ()):
                 for option in options(held.term):
                     if isinstance(option, Operation):
@@ -240,54 +165,6 @@ class _Following:
                         hits |= self._part(option, path[1:]) or set()
         return hits
 
-    def _lineage(self, scope: object) -> list[Model]:
-        found = self.known.interpreter.lineage(scope)  # type: ignore[arg-type]
-        return [self.known.by_class[one] for one in found if one in self.known.by_class]
-
-    def _modules(self, whole: Term) -> list[Candidate]:
-        return [candidate for candidate in self.contents(whole) if not candidate.name]
-
-    def contents(self, whole: Term) -> list[Candidate]:
-        """Return the modules inside an object, itself among them, and their parameters by name."""
-        if whole not in self._contents:
-            found: dict[tuple[object, str], Candidate] = {}
-            self._collect(whole, found, set())
-            self._contents[whole] = list(found.values())
-        return self._contents[whole]
-
-    def _collect(self, whole: Term, found: dict[tuple[object, str], Candidate], seen: set[object]) -> None:
-        for part in within(whole):
-            scope = scope_of(part)
-            if isinstance(part, Receiver):
-                found.setdefault((scope, ""), Candidate(part))
-            elif isinstance(part, Instance):
-                found.setdefault((part.node, ""), Candidate(part))
-                if scope is None:
-                    found.setdefault((part.node, "weight"), Candidate(part, "weight", _rank(part)))
-                    found.setdefault((part.node, "bias"), Candidate(part, "bias", 1))
-            if scope is None or scope in seen or not isinstance(part, Instance | Receiver):
-                continue
-            seen.add(scope)
-            model = self.known.by_class.get(scope)
-            related = (
-                [] if model is None else self.known.family(model) if part is whole else self._lineage(scope)
-            )
-            for held in (held for one in related for held in one.held):
-                self._collect(held.term, found, seen)
-                for option in (option for outer in options(held.term) for option in within(outer)):
-                    if isinstance(option, Operation) and option.name == "parameter":
-                        found.setdefault(
-                            (option.node, held.name),
-                            Candidate(
-                                option, held.name, rank_of(option.operands[0] if option.operands else None)
-                            ),
-                        )
-
-
-def _rank(layer: Instance) -> int | None:
-    short = operation(layer.dotted)
-    return 2 if short in AFFINE else 1 if short in NORMALISATIONS else None
-
 
 def is_whole(fill: Fill) -> bool:
     """Whether a fill writes into tensors as a whole, not into some of their elements."""
@@ -295,7 +172,7 @@ def is_whole(fill: Fill) -> bool:
 
 
 def _is_element(term: Term) -> bool:
-    while isinstance(term, Operation) and term.name in _SAME and term.operands:
+    while isinstance(term, Operation) and term.name in SAME and term.operands:
         if term.name == "index":
             return True
         term = term.operands[0]
@@ -304,8 +181,8 @@ def _is_element(term: Term) -> bool:
 
 def layer_fills(source: SourceFile, layer: Instance, *kinds: str) -> list[tuple[Fill, bool]]:
     """Return the fills of a layer's weight, each with whether it is certain."""
-    candidate = Candidate(layer, "weight", _rank(layer))
-    return list(source.ask(reaches).of(layer.node, "weight", candidate, kinds=kinds or ("values",)))
+    known = source.ask(reaches)
+    return list(known.of(layer.node, "weight", weight_of(layer), kinds=kinds or ("values",)))
 
 
 def is_initialised(source: SourceFile, layers: list[Instance]) -> bool:

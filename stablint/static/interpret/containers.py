@@ -16,12 +16,14 @@ from stablint.static.facts.terms import (
     Instance,
     Item,
     Operation,
+    Parameter,
     Repeated,
     Term,
     Unknown,
     join,
     number,
 )
+from stablint.static.interpret.agreed import agreed
 
 if TYPE_CHECKING:
     from stablint.static.interpret.interpreter import Interpreter
@@ -142,28 +144,33 @@ def iterated(interpreter: Interpreter, iterable: Term, node: cst.CSTNode) -> Ter
     return Item(iterable, EACH, node)
 
 
-def unrolled(interpreter: Interpreter, iterable: Term) -> Sequence[Term] | None:
-    """Return the elements of a loop whose rounds are known and few."""
+def unrolled(interpreter: Interpreter, iterable: Term, builds: bool = False) -> Sequence[Term] | None:
+    """Return the elements of a loop whose rounds are known and few.
+
+    Where the loop `builds` a model, its depth may be what all calls of the file give to a parameter.
+    """
     rounds: Sequence[Term] | None = None
     match iterable:
         case Operation(name="range", operands=bounds):
-            numbers = [number(bound) for bound in bounds]
+            numbers = [_count(interpreter, bound) if builds else number(bound) for bound in bounds]
             if all(isinstance(value, int) for value in numbers) and 1 <= len(numbers) <= 3:
                 counted = range(*numbers) if 0 not in numbers[2:] else range(0)  # type: ignore[arg-type]
                 if len(counted) <= MOST_ROUNDS:
                     # No node: the rounds of a loop are no literals that the code states.
                     rounds = [Constant(value) for value in counted]
         case Operation(name="enumerate", operands=(inner,)):
-            found = unrolled(interpreter, inner)
+            found = unrolled(interpreter, inner, builds)
             if found is not None:
                 rounds = [Display("tuple", (Constant(index), value)) for index, value in enumerate(found)]
         case Operation(name="zip", operands=inner):
-            columns = [unrolled(interpreter, one) for one in inner]
+            columns = [unrolled(interpreter, one, builds) for one in inner]
             if columns and all(column is not None for column in columns):
                 rounds = [Display("tuple", row) for row in zip(*columns, strict=False)]
         case Operation(name="reversed", operands=(inner,)):
-            found = unrolled(interpreter, inner)
+            found = unrolled(interpreter, inner, builds)
             rounds = None if found is None else list(found)[::-1]
+        case Parameter() if builds and (given := agreed(interpreter, iterable)) is not None:
+            rounds = unrolled(interpreter, given)
         case Display() | Instance():
             inside = elements(interpreter, iterable)
             if isinstance(inside, Display):
@@ -171,6 +178,21 @@ def unrolled(interpreter: Interpreter, iterable: Term) -> Sequence[Term] | None:
         case _:
             pass
     return rounds if rounds is not None and len(rounds) <= MOST_ROUNDS else None
+
+
+def _count(interpreter: Interpreter, term: Term) -> float | int | None:
+    """Return a number, or that which the calls of the file agree on: `depth`, `len(sizes) - 1`."""
+    match term:
+        case Parameter():
+            return number(agreed(interpreter, term))
+        case Operation(name="len", operands=(Parameter() as parameter,)):
+            given = agreed(interpreter, parameter)
+            return len(given.items) if isinstance(given, Display) else None
+        case Operation(name="add" | "sub" as name, operands=(left, right)):
+            a, b = _count(interpreter, left), _count(interpreter, right)
+            return None if a is None or b is None else a + b if name == "add" else a - b
+        case _:
+            return number(term)
 
 
 def stated_by_loop(element: Term) -> Term:

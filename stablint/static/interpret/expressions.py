@@ -26,6 +26,7 @@ from stablint.static.facts.terms import (
     join,
     number,
 )
+from stablint.static.interpret.agreed import agreed, builds_layers
 from stablint.static.interpret.containers import (
     LAYER_LISTS,
     MOST_ITEMS,
@@ -189,7 +190,7 @@ def _rounds(
 ) -> list[Term] | None:
     """Return the elements of a comprehension whose rounds are known and few, those of inner loops in turn."""
     iterable = evaluate(interpreter, frame, part.iter) if not part.ifs else None
-    rounds = unrolled(interpreter, iterable) if iterable is not None else None
+    rounds = unrolled(interpreter, iterable, builds_layers(frame.scope)) if iterable is not None else None
     if rounds is None or len(rounds) * frame.repeats > MOST_REPEATS:
         return None
     items: list[Term] = []
@@ -255,7 +256,9 @@ def _subscript(interpreter: Interpreter, frame: Frame, node: cst.Subscript) -> T
                     evaluate(interpreter, frame, bound)
             keys.append(Unknown(part, "slice"))
     if len(node.slice) == 1 and isinstance(part := node.slice[0].slice, cst.Slice):
-        cut = _cut(interpreter, base, part)
+        is_size = isinstance(base, Parameter) and builds_layers(frame.scope)
+        whole = agreed(interpreter, base) if is_size and isinstance(base, Parameter) else base
+        cut = _cut(interpreter, whole or base, part)
         if cut is not None:
             return cut
     if len(keys) == 1 and not (isinstance(keys[0], Unknown) and keys[0].label == "slice"):

@@ -19,6 +19,7 @@ from stablint.static.facts.terms import (
     Term,
     Unknown,
 )
+from stablint.static.interpret.agreed import builds_layers
 from stablint.static.interpret.containers import (
     MOST_REPEATS,
     item,
@@ -161,7 +162,7 @@ def truth(test: Term) -> bool | None:
 
 def _for(interpreter: Interpreter, frame: Frame, node: cst.For) -> None:
     iterable = evaluate(interpreter, frame, node.iter)
-    rounds = unrolled(interpreter, iterable)
+    rounds = unrolled(interpreter, iterable, builds_layers(frame.scope))
     is_short = _statements(node.body) <= _LARGEST_UNROLLED_BODY
     if rounds is not None and is_short and len(rounds) * frame.repeats <= MOST_REPEATS:
         _unrolled_for(interpreter, frame, node, rounds)

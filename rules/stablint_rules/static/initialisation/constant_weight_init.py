@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from libcst import CSTNode
 
     from stablint.static.facts.filling import Fill
-    from stablint.static.facts.layers import Link
+    from stablint.static.facts.links import Link
     from stablint.static.facts.terms import Operation, Term
     from stablint.static.source import SourceFile
 

@@ -340,6 +340,33 @@ class MLP(nn.Module):
     def forward(self, x):
         return self.model(x)
 """,
+        # The depth is given where the model is made; the widths where the layers are.
+        """\
+from torch import nn
+
+
+class MLP(nn.Module):
+    def __init__(self, width, depth):
+        super().__init__()
+        blocks = [nn.Sequential(nn.Linear(width, width), nn.ReLU()) for _ in range(depth)]
+        self.body = nn.Sequential(*blocks)  # flagged
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+def make_layers(widths):
+    layers = []
+    for i in range(len(widths) - 1):
+        layers.append(nn.Conv1d(widths[i], widths[i + 1], 3))
+        layers.append(nn.LeakyReLU(0.1))
+    return nn.Sequential(*layers)  # flagged
+
+
+mlp = MLP(64, depth=20)
+conv = make_layers([4] + [32] * 10)
+""",
     ]
 
     good = [

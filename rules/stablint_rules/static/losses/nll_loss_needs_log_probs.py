@@ -417,7 +417,9 @@ def loss(x, y):
             yield Report(
                 made.node,
                 f"nll_loss of {made.name} is -p, a number between -1 and 0: it needs log-probabilities",
-                related=() if fix else tuple(Mark(loss.node, "the loss that takes it") for loss in pairing.losses),
+                related=()
+                if fix
+                else tuple(Mark(loss.node, "the loss that takes it") for loss in pairing.losses),
                 fix=fix,
             )
         for pairing in facts.outputs.pairings(source, "nll_loss", "raw"):
