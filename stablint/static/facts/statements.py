@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -126,6 +127,18 @@ def stands_in(source: SourceFile, node: cst.CSTNode, loop: cst.CSTNode) -> bool:
     place = source.ask(values).interpreter.sites.get(id(node))
     block = block_of(source, place[2]) if place is not None else None
     return block is not None and any(one.node is loop for one in block.outward())
+
+
+def attribute_assignments(source: SourceFile, *names: str) -> Iterator[tuple[cst.Assign, cst.Attribute]]:
+    """Yield the statements that assign to an attribute of one of these names, with the attribute."""
+    shape = source.ask(syntax)
+    if shape.identifiers.isdisjoint(names):
+        return
+    for statement in shape.blocks:
+        if isinstance(statement, cst.Assign):
+            for target in statement.targets:
+                if isinstance(target.target, cst.Attribute) and target.target.attr.value in names:
+                    yield statement, target.target
 
 
 def first_of(loop: cst.CSTNode) -> cst.CSTNode | None:
