@@ -1,0 +1,558 @@
+"""STB307 unguarded-division."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from stablint.finding import Confidence, Severity
+from stablint.rule import Report, StaticRule
+from stablint.static import facts
+
+if TYPE_CHECKING:
+    from stablint.static.facts.sites import Site
+    from stablint.static.facts.terms import Operation, Term
+    from stablint.static.source import SourceFile
+
+
+class UnguardedDivision(StaticRule):
+    """A loss or an output is divided by a norm, a deviation or a count that can be exactly 0.
+
+    ## What it does
+
+    Reports a division that is trained through where the divisor is
+
+    - the norm of something that can be 0 altogether: the output of `relu`, of a mask, a difference; of
+      any other output of a layer it is a note;
+    - the standard deviation of the very tensor that is divided;
+    - the sum of a mask or, over the samples, of a one-hot code,
+
+    and nothing keeps it away from 0: no positive term, no clamp or maximum, no test on the way there.
+
+    ## Why it is bad
+
+    `0 / 0` is NaN and `x / 0` infinite, and so are their gradients; one such batch makes the weights NaN.
+    `x / x.norm()` at 0 is NaN, `(x - x.mean()) / x.std()` is NaN where all values are equal, and
+    `(loss * mask).sum() / mask.sum()` where the mask is empty. `F.normalize(x, dim=-1)` gives 0 there,
+    and so do `x / (x.norm() + 1e-8)`, `x / x.norm().clamp(min=1e-8)` and
+    `(x - x.mean()) / (x.std() + 1e-8)` (all measured with torch 2.13). Of a single value, `std()` itself
+    is NaN, and an epsilon does not help.
+
+    ## Example
+
+    ```python
+    mask = labels != -100
+    loss = (token_loss * mask).sum() / mask.sum()
+    ```
+
+    ## Use instead
+
+    ```python
+    mask = labels != -100
+    loss = (token_loss * mask).sum() / mask.sum().clamp(min=1)
+    ```
+
+    ## When to ignore it
+
+    When something outside of this code rules out 0: a data set in which every sample has a label, for
+    instance. Code under `no_grad`, of data that nothing is trained through, and norms of parameters are
+    not reported.
+
+    ## Fix safety
+
+    There is no fix: the size of the epsilon is a choice of the model's author.
+
+    ## References
+
+    - [torch.nn.functional.normalize](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.normalize.html)
+    - [torch.std](https://docs.pytorch.org/docs/stable/generated/torch.std.html)
+    - [torch.clamp](https://docs.pytorch.org/docs/stable/generated/torch.clamp.html)
+    """
+
+    code = "STB307"
+    severity = Severity.WARNING
+    confidence = Confidence.MEDIUM
+    since = "0.1.0"
+
+    bad = [
+        # the page's example
+        """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+def loss(model: nn.Module, x, labels):
+    logits = model(x)
+    token_loss = F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=-100, reduction="none")
+    mask = labels != -100
+    return (token_loss * mask).sum() / mask.sum()  # flagged
+""",
+        # the mask as numbers, from a padding index
+        """\
+import torch
+from torch import nn
+
+class MaskedMean(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.embed = nn.Embedding(1000, width, padding_idx=0)
+
+    def forward(self, tokens):
+        x = self.embed(tokens)
+        mask = tokens.ne(0).float().unsqueeze(-1)
+        return (x * mask).sum(dim=1) / mask.sum(dim=1)  # flagged
+""",
+        # a unit that is off altogether
+        """\
+import torch
+from torch import nn
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(64, 16)
+
+    def forward(self, x):
+        z = torch.relu(self.fc(x))
+        return z / z.norm(dim=-1, keepdim=True)  # flagged
+""",
+        # the direction between two outputs
+        """\
+import torch
+from torch import nn
+
+class Directions(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 3)
+
+    def forward(self, a, b):
+        d = self.fc(a) - self.fc(b)
+        length = torch.linalg.vector_norm(d, dim=-1, keepdim=True)
+        return d / length  # flagged
+""",
+        # a layer norm by hand
+        """\
+import torch
+from torch import nn
+
+class Standardise(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 32)
+
+    def forward(self, x):
+        h = torch.relu(self.fc(x))
+        return (h - h.mean(-1, keepdim=True)) / h.std(-1, keepdim=True)  # flagged
+""",
+        # prototypes of classes that the batch does not hold
+        """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Prototypes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(64, 32)
+
+    def forward(self, x, labels):
+        codes = F.one_hot(labels, 10).float()
+        count = codes.sum(0)
+        return codes.t() @ self.body(x) / count.unsqueeze(1)  # flagged
+""",
+        # in place, and by method
+        """\
+import torch
+from torch import nn
+
+class Pool(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x, lengths):
+        keep = torch.arange(x.size(1))[None, :] < lengths[:, None]
+        total = (self.fc(x) * keep.unsqueeze(-1)).sum(1)
+        return torch.div(total, keep.sum(1, keepdim=True))  # flagged
+""",
+        # a note: an embedding is hardly ever 0 altogether
+        """\
+import torch
+from torch import nn
+
+class Embed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.proj = nn.Linear(512, 128)
+
+    def forward(self, x):
+        z = self.proj(x)
+        return z / z.norm(dim=-1, keepdim=True)  # flagged
+""",
+        # a guard for something else
+        """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+def loss(model: nn.Module, x, y, weight):
+    error = F.mse_loss(model(x), y, reduction="none")
+    valid = (y > 0).float()
+    if weight > 0:
+        return (error * valid).sum() / valid.sum()  # flagged
+    return error.mean()
+""",
+    ]
+
+    good = [
+        # an epsilon, a clamp, a maximum
+        """\
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x, mask):
+        z = torch.relu(self.fc(x))
+        keep = (mask != 0).float()
+        a = z / (z.norm(dim=-1, keepdim=True) + 1e-8)
+        b = z / z.norm(dim=-1, keepdim=True).clamp(min=1e-8)
+        c = (z * keep).sum() / torch.maximum(keep.sum(), torch.ones(1))
+        d = (z * keep).sum() / max(keep.sum(), 1)
+        e = (z - z.mean()) / (z.std() + 1e-5)
+        return a + b + c + d + e
+""",
+        # what PyTorch guards itself
+        """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x):
+        z = torch.relu(self.fc(x))
+        return F.normalize(z, dim=-1) + F.layer_norm(z, (8,))
+""",
+        # tested on the way there
+        """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+def loss(model: nn.Module, x, labels):
+    token_loss = F.cross_entropy(model(x), labels, reduction="none")
+    mask = labels != -100
+    if mask.any():
+        return (token_loss * mask).sum() / mask.sum()
+    return token_loss.sum() * 0
+
+def other_loss(model: nn.Module, x, labels):
+    token_loss = F.cross_entropy(model(x), labels, reduction="none")
+    mask = labels != -100
+    count = mask.sum()
+    if count == 0:
+        return token_loss.sum() * 0
+    return (token_loss * mask).sum() / count
+""",
+        # an accuracy is not trained through
+        """\
+import torch
+from torch import nn
+
+def accuracy(model: nn.Module, x, labels):
+    mask = labels != -100
+    right = (model(x).argmax(-1) == labels) & mask
+    return right.sum().float() / mask.sum()
+""",
+        # trust ratios and other things under no_grad
+        """\
+import torch
+from torch import nn
+
+@torch.no_grad()
+def direction(model: nn.Module, x):
+    z = torch.relu(model(x))
+    return z / z.norm()
+""",
+        # the norm of a weight
+        """\
+import torch
+from torch import nn
+import torch.nn.functional as F
+
+class WeightNorm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.v = nn.Parameter(torch.randn(8, 8))
+        self.g = nn.Parameter(torch.ones(8, 1))
+
+    def forward(self, x):
+        return F.linear(x, self.g * self.v / self.v.norm(dim=1, keepdim=True))
+""",
+        # statistics of the data
+        """\
+import torch
+from torch import nn
+
+def normalise(images):
+    return (images - images.mean(0)) / images.std(0)
+
+def train(model, data):
+    data = normalise(torch.tensor(data))
+    return nn.functional.mse_loss(model(data), data)
+""",
+        # a one-hot code sums to one over its classes
+        """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Mix(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 10)
+
+    def forward(self, x, labels):
+        codes = F.one_hot(labels, 10).float()
+        return self.fc(x) * codes / codes.sum(-1, keepdim=True)
+""",
+        # a softmax by hand, a sum of nobody knows what, a number of elements
+        """\
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x, weights):
+        z = self.fc(x)
+        a = z.exp() / z.exp().sum(-1, keepdim=True)
+        b = (z * weights).sum() / weights.sum()
+        c = z.sum() / z.numel() / x.size(0)
+        return a + b + c
+""",
+        # the mask is smoothed
+        """\
+import torch
+from torch import nn
+
+class Dice(nn.Module):
+    def __init__(self, smooth=1.0):
+        super().__init__()
+        self.smooth = smooth
+
+    def forward(self, logits, target):
+        p = torch.sigmoid(logits)
+        truth = (target > 0).float()
+        overlap = (p * truth).sum()
+        return 1 - (2 * overlap + self.smooth) / (truth.sum() + self.smooth)
+""",
+        # what is invalid is picked off afterwards: the concern of where-nan-gradient
+        """\
+import torch
+from torch import nn
+
+class Unit(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x):
+        z = torch.relu(self.fc(x))
+        norm = z.norm(dim=-1, keepdim=True)
+        return torch.where(norm > 0, z / norm, z)
+""",
+        # a count that cannot be 0: the mask has a diagonal
+        """\
+import torch
+from torch import nn
+
+class Graph(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x, adjacency):
+        adjacency = adjacency + torch.eye(x.size(0))
+        return adjacency @ self.fc(x) / adjacency.sum(1, keepdim=True)
+""",
+        # one output rescaled to the deviation of another
+        """\
+import torch
+from torch import nn
+
+class Guided(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x, scale):
+        with_condition, without = self.fc(x), self.fc(torch.zeros_like(x))
+        guided = without + (with_condition - without) * scale
+        return guided * (with_condition.std() / guided.std())
+""",
+        # plain numbers
+        """\
+import torch
+from torch import nn
+
+def mean(losses):
+    total = sum(losses)
+    return total / len(losses)
+""",
+        # a gradient's direction in an attack
+        """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+def attack(model: nn.Module, x, y):
+    x.requires_grad_(True)
+    (grad,) = torch.autograd.grad(F.cross_entropy(model(x), y), x)
+    return x.detach() + 0.1 * grad / grad.norm()
+""",
+    ]
+
+    def check(self, source: SourceFile) -> Iterator[Report]:
+        """Report divisions by what can be exactly zero, where they are trained through."""
+        for site, division in source.ask(facts.operations).named("div", when=_may_matter):
+            why = _why_zero(division)
+            if why is None or not facts.differentiation.is_trained_through(source, site, division):
+                continue
+            is_shown = facts.differentiation.may_be_for_show(source, site.scope)
+            if not is_shown and not _is_tested(source, site, division) and not _is_picked_off(source, site):
+                message, severity = why
+                yield Report(site.node, message, severity=severity)
+
+
+_DIVISORS = ("norm", "std", "sum")
+_THROUGH = {
+    "to", "type", "type_as", "float", "double", "half", "cuda", "cpu", "clone", "contiguous", "unsqueeze", "squeeze",
+    "view", "reshape", "expand",
+}  # fmt: skip
+_MASKS = ("compare", "eq", "ne", "gt", "ge", "lt", "le", "not", "logical_not", "bitwise_not")
+
+
+def _divisor(division: Operation) -> Operation | None:
+    if len(division.operands) != 2:
+        return None
+    return facts.provenance.made_by(division.operands[1], *_DIVISORS, through=_THROUGH)
+
+
+def _may_matter(division: Operation) -> bool:
+    parameters = (facts.terms.Parameter, facts.terms.Either)
+    return _divisor(division) is not None or isinstance(division.operands[-1], parameters)
+
+
+def _why_zero(division: Operation) -> tuple[str, Severity | None] | None:
+    """Say why the divisor can be zero, and how much that matters."""
+    divisor = _divisor(division)
+    if divisor is None or not divisor.operands or not facts.intervals.interval(division.operands[1]).has_zero:
+        return None
+    of, carries = divisor.operands[0], facts.gradients.carries_graph
+    if divisor.name == "sum":
+        is_count = _is_trained(division.operands[0]) and _is_mask(divisor)
+        return (
+            ("divided by the sum of a mask, which is 0 where the mask is empty: NaN", None)
+            if is_count
+            else None
+        )
+    if carries(of) is not True or _is_parameter(of):
+        return None
+    if divisor.name == "std":
+        message = "divided by a standard deviation, which is 0 where all values are equal: NaN"
+        return (message, None) if _is_deviation_of(of, division.operands[0]) else None
+    if _reaches_origin(of):
+        return "divided by a norm that can be 0: NaN, and a NaN gradient", None
+    is_own = any(facts.terms.same(part, of) for part in facts.terms.within(division.operands[0], 40))
+    return (
+        ("divided by a norm without an epsilon: NaN at 0; F.normalize is safe", Severity.NOTE)
+        if is_own
+        else None
+    )
+
+
+_LOSSES = {
+    "cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "mse_loss", "l1_loss",
+    "smooth_l1_loss", "huber_loss", "kl_div", "log_softmax", "logsigmoid",
+}  # fmt: skip
+
+
+def _is_trained(divided: Term) -> bool:
+    """Whether what is divided is part of a graph: certainly, or because it is a loss."""
+    carries = facts.gradients.carries_graph(divided)
+    return carries is True or (
+        carries is None
+        and any(getattr(part, "name", "") in _LOSSES for part in facts.terms.within(divided, 200))
+    )
+
+
+def _is_mask(divisor: Operation) -> bool:
+    """Whether a sum counts what a test, or a one-hot code over other dimensions than its own, picks out."""
+    of = divisor.operands[0]
+    if facts.provenance.made_by(of, *_MASKS, through=_THROUGH) is not None:
+        return True
+    dim = divisor.argument("dim", 0)
+    over_samples = dim is not None and facts.terms.number(dim) == 0
+    return over_samples and facts.provenance.made_by(of, "one_hot", through=_THROUGH) is not None
+
+
+def _is_parameter(term: Term) -> bool:
+    return facts.provenance.made_by(term, "parameter") is not None
+
+
+def _is_deviation_of(of: Term, divided: Term) -> bool:
+    """Whether what is divided is the tensor itself, or its distance from its mean."""
+    distance = facts.provenance.made_by(divided, "sub")
+    whole = distance.operands[0] if distance is not None else divided
+    return any(facts.terms.same(one, of) for one in (divided, whole))
+
+
+def _reaches_origin(of: Term) -> bool:
+    """Whether all elements may be exactly zero at once: switched off, masked, or the difference of two alike."""
+    made = facts.provenance.made_by(of, "relu", "clamp", "clamp_min", "sub", "mul", through=_THROUGH)
+    if made is None:
+        return False
+    if made.name == "sub":
+        left, right = (made.operands + made.operands)[:2]
+        names = [getattr(facts.provenance.made_by(side, "linear"), "module", None) for side in (left, right)]
+        return names[0] is not None and names[0] is names[1]
+    if made.name == "mul":
+        return any(
+            facts.provenance.made_by(part, *_MASKS, through=_THROUGH | {"mul"}) for part in made.operands
+        )
+    return facts.intervals.interval(made).low == 0
+
+
+def _is_tested(source: SourceFile, site: Site, division: Operation) -> bool:
+    """Whether any test around a division is about its divisor or the mask that is summed."""
+    values = source.ask(facts.values)
+    divisor = _divisor(division)
+    about = [division.operands[1], *(divisor.operands if divisor is not None else ())]
+    about = [facts.provenance.made_by(one, *_MASKS, *_DIVISORS) or one for one in about]
+    return any(
+        facts.terms.same(part, one)
+        for test, _ in facts.guards.tests(source, site.node, site.statement)
+        for part in facts.terms.within(values.of(test), 60)
+        for one in about
+    )
+
+
+def _is_picked_off(source: SourceFile, site: Site) -> bool:
+    uses = source.ask(facts.uses)
+    return any(
+        getattr(consumer, "name", "")
+        in ("where", "masked_fill", "nan_to_num", "isnan", "isfinite", "setitem")
+        for option in facts.terms.options(source.ask(facts.values).raw(site.node))
+        for consumer in uses.of(option)
+    )
