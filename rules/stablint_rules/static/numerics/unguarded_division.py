@@ -467,7 +467,7 @@ def _why_zero(division: Operation) -> tuple[str, Severity | None] | None:
             if is_count
             else None
         )
-    if carries(of) is not True or _is_parameter(of):
+    if carries(of) is not True or _is_exempt(of):
         return None
     if divisor.name == "std":
         message = "divided by a standard deviation, which is 0 where all values are equal: NaN"
@@ -507,8 +507,9 @@ def _is_mask(divisor: Operation) -> bool:
     return over_samples and facts.provenance.made_by(of, "one_hot", through=_THROUGH) is not None
 
 
-def _is_parameter(term: Term) -> bool:
-    return facts.provenance.made_by(term, "parameter") is not None
+def _is_exempt(term: Term) -> bool:
+    """Whether a term is a weight, which is never 0 altogether, or a gradient, which is hardly ever trained through."""
+    return facts.provenance.made_by(term, "parameter", "grad") is not None
 
 
 def _is_deviation_of(of: Term, divided: Term) -> bool:
