@@ -36,7 +36,16 @@ _WITH_STATE = (
 )
 """Layers that have parameters, or a mode."""
 
-_REGISTERING = ("add_module", "register_module", "register_parameter", "update", "insert", "extend", "append")
+_REGISTERING = (
+    "__setattr__",
+    "add_module",
+    "register_module",
+    "register_parameter",
+    "update",
+    "insert",
+    "extend",
+    "append",
+)
 
 
 def is_made(known: Models, term: Term) -> bool:

@@ -18,6 +18,7 @@ from stablint.static.facts.terms import (
     Closure,
     Constant,
     Display,
+    Either,
     Instance,
     Operation,
     Parameter,
@@ -511,6 +512,11 @@ class Interpreter:
         """Return a container or tensor after `before[...] = value`."""
         from stablint.static.facts.terms import Dictionary
 
+        if isinstance(before, Either) and all(isinstance(one, Dictionary) for one in before.options):
+            items = {
+                pair: None for one in before.options if isinstance(one, Dictionary) for pair in one.items
+            }
+            before = Dictionary(tuple(items), node, open=True)
         if isinstance(before, Dictionary) and isinstance(node, cst.Subscript) and len(node.slice) == 1:
             index = node.slice[0].slice
             key = self.terms.get(id(index.value)) if isinstance(index, cst.Index) else None

@@ -238,6 +238,30 @@ class Ensemble(L.LightningModule):
         x, y = batch
         return F.cross_entropy(self(x), y)
 """,
+        # a dict filled in a loop, lists in a list, a list from a helper
+        """\
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, tasks, n):
+        super().__init__()
+        self.heads = {}  # flagged
+        for task in tasks:
+            self.heads[task] = nn.Linear(8, 2)
+        self.blocks = [[nn.Linear(8, 8), nn.ReLU()] for _ in range(n)]  # flagged
+        self.outs = self._make(n)  # flagged
+
+    def _make(self, n):
+        return [nn.Linear(8, 8) for _ in range(n)]
+
+    def forward(self, x, task):
+        for block in self.blocks:
+            for layer in block:
+                x = layer(x)
+        for out in self.outs:
+            x = out(x)
+        return self.heads[task](x)
+""",
     ]
 
     fixed = [
@@ -417,6 +441,11 @@ class Added(nn.Module):
             conv = nn.Conv1d(8, 8, 3)
             setattr(self, f"conv{i}", conv)
             self.convs.append(conv)
+        self.fcs = []
+        for i in range(n):
+            fc = nn.Linear(8, 8)
+            self.__setattr__(f"fc{i}", fc)
+            self.fcs.append(fc)
         self.weights = [nn.Parameter(layer.weight) for layer in self.layers]
         for i, weight in enumerate(self.weights):
             self.register_parameter(f"weight{i}", weight)
@@ -656,6 +685,17 @@ def _fix(source: SourceFile, model: Model, held: Held, line: Any) -> ProposedFix
     return ProposedFix(f"register them: `{name}`", Applicability.UNSAFE, (change,))
 
 
+def _is_nested(term: Term) -> bool:
+    """Whether containers lie in the container: wrapping the outer one is not enough then."""
+    terms = facts.terms
+    return any(
+        _is_plain(part)
+        for option in terms.options(term)
+        if isinstance(option, terms.Display | terms.Repeated)
+        for part in (option.items if isinstance(option, terms.Display) else (option.item,))
+    )
+
+
 def _is_annotated(line: Any) -> bool:
     return any(hasattr(part, "annotation") for part in getattr(line.node, "body", ()))
 
@@ -664,7 +704,7 @@ def _wrapper(source: SourceFile, held: Held, line: Any) -> str | None:
     terms = facts.terms
     items = list(facts.registration.plain_items(held.term))
     known = source.ask(facts.models)
-    if not all(facts.registration.is_made(known, item) for item in items):
+    if _is_nested(held.term) or not all(facts.registration.is_made(known, item) for item in items):
         return None
     kind = type(line.value).__name__
     if kind in ("List", "ListComp"):
