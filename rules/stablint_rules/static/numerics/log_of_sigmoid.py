@@ -51,7 +51,7 @@ class LogOfSigmoid(StaticRule):
     Safe: the same value up to rounding, except where the original was `-inf`. It is offered where the
     sigmoid stands inside the natural logarithm and torch, `torch.nn` or `torch.nn.functional` has a name
     in the file. Where the probability has a name of its own, that name would lie afterwards, so only the
-    report is made.
+    report is made. Integer tensors, which `sigmoid` takes, are refused by `logsigmoid`.
 
     ## References
     - [torch.nn.functional.logsigmoid](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.logsigmoid.html)

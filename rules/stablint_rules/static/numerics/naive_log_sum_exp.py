@@ -52,7 +52,8 @@ class NaiveLogSumExp(StaticRule):
     Safe: the same value up to rounding, except where the original overflowed or underflowed. In double
     precision `softplus` returns `x` itself above 20, which is off by less than 3e-9. The fix is offered
     where the whole formula stands in one expression and names its dimension (for the softmax: with
-    `keepdim=True`), and torch has a name in the file.
+    `keepdim=True`), and torch has a name in the file. Integer tensors, which `exp` takes, are refused
+    by `softmax`, `softplus` and `logaddexp`.
 
     ## References
     - [torch.logsumexp](https://docs.pytorch.org/docs/stable/generated/torch.logsumexp.html)
