@@ -10,7 +10,7 @@ import libcst as cst
 
 from stablint.static.facts.evaluation import values
 from stablint.static.facts.events import Kind
-from stablint.static.facts.gradients import DETACHING
+from stablint.static.facts.gradients import detaches
 from stablint.static.facts.paths import events_in, rounds_in, training_paths
 from stablint.static.facts.programs import Program
 from stablint.static.facts.scopes import Block, Scope, syntax
@@ -157,7 +157,7 @@ def graph_of(term: Term) -> Iterator[Term]:
         if current in seen or isinstance(current, Constant):
             continue
         seen.add(current)
-        if isinstance(current, Operation) and (current.name in DETACHING or not current.graph):
+        if isinstance(current, Operation) and (detaches(current) or not current.graph):
             continue
         if isinstance(current, Call):
             if current.graph:
@@ -197,7 +197,7 @@ def summands(term: Term) -> Iterator[Term]:
         if isinstance(current, Operation):
             if current.name in _SUMMING:
                 stack.extend(current.operands)
-            elif current.name in DETACHING or not current.graph:
+            elif detaches(current) or not current.graph:
                 continue
         if isinstance(current, Operation | Call | Attribute):
             yield current

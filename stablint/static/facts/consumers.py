@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stablint.static.facts.evaluation import values
-from stablint.static.facts.gradients import DETACHING
+from stablint.static.facts.gradients import detaches
 from stablint.static.facts.terms import (
     Attribute,
     Call,
@@ -71,8 +71,8 @@ def _goes_on(consumer: Term, part: Term) -> bool:
 
 def _shows(consumer: Term) -> bool:
     match consumer:
-        case Operation(name=name):
-            return name in DETACHING or name in _SHOWING
+        case Operation():
+            return detaches(consumer) or consumer.name in _SHOWING
         case Call(callee=Attribute(name=name)):
             return name in _SHOWING
         case Call(callee=Reference(dotted=dotted)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stablint.static.facts.intervals import is_epsilon
+from stablint.static.facts.intervals import BOOLEANS, INTEGERS, is_epsilon, wanted_types
 from stablint.static.facts.scopes import Scope
 from stablint.static.facts.terms import (
     Attribute,
@@ -23,21 +23,28 @@ from stablint.static.facts.terms import (
     number,
     parts,
 )
-from stablint.static.torch_api.groups import AFFINE, CREATIONS, RECURRENT, words
+from stablint.static.torch_api.groups import AFFINE, CREATIONS, EXTREMES, NO_GRAPH, RECURRENT, words
 
-DETACHING = {
+DETACHING = NO_GRAPH | {
     "detach", "item", "data", "numpy", "tolist", "argmax", "argmin", "compare", "eq", "ne", "gt", "lt", "ge", "le",
     "not", "float", "int", "bool", "long", "isnan", "isinf", "isfinite", "randint", "rand", "randn", "rand_like",
     "randn_like", "zeros", "ones", "zeros_like", "ones_like", "empty", "empty_like", "full", "full_like", "arange",
     "linspace", "logspace", "eye", "randperm", "one_hot", "multinomial", "bernoulli", "argsort", "nonzero", "len",
-    "size", "numel", "nelement", "dim", "from_numpy", "tensor", "as_tensor", "Tensor", "sign", "floor", "ceil",
+    "size", "numel", "nelement", "dim", "from_numpy", "tensor", "Tensor", "sign", "floor", "ceil",
     "round", "bitwise_not", "logical_not", "logical_and", "logical_or", "tril_indices", "triu_indices", "searchsorted",
     "bucketize", "floor_divide", "hann_window", "hamming_window", "detach_", "range", "shift", "normal", "poisson",
     "builtin_float", "builtin_int", "builtin_round", "builtin_len", "builtin_bool", "builtin_str", "stft_window",
 }  # fmt: skip
 """Operations whose result carries no graph, whatever they are given (`round`, `sign` have gradient zero)."""
 
-_CONSUMED_FLOAT = {"float", "int", "bool"}
+
+def detaches(operation: Operation) -> bool:
+    """Whether what an operation gives carries no graph, whatever it is given."""
+    if operation.name in ("to", "type"):
+        return bool(wanted_types(operation) & (INTEGERS | BOOLEANS))
+    if operation.name == "float" and operation.dotted.startswith("torch."):
+        return False  # `float(x)` is a number, `x.float()` a tensor
+    return operation.name in DETACHING
 
 
 def carries_graph(term: Term) -> bool | None:
@@ -62,17 +69,22 @@ def _compute(term: Term, known: dict[Term, bool | None], depth: int) -> bool | N
         case Operation():
             return _operation(term, known, depth)
         case Either(options=parts):
-            return _any(parts, known, depth)
+            answers = {_carries(part, known, depth) for part in parts}
+            return answers.pop() if len(answers) == 1 else None
         case Display(items=parts):
             return _any(parts, known, depth)
         case Repeated(item=item):
             return _carries(item, known, depth)
         case Dictionary(items=pairs):
             return _any(tuple(value for _, value in pairs), known, depth)
+        case Item(base=Operation() as base, key=Constant(value=1)) if _has_indices(base):
+            return False
         case Item(base=base) if not isinstance(base, Attribute | Constant):
             return _carries(base, known, depth)
-        case Attribute(name="shape" | "device" | "dtype" | "grad" | "ndim" | "requires_grad"):
+        case Attribute(name="shape" | "device" | "dtype" | "grad" | "ndim" | "requires_grad" | "indices"):
             return False
+        case Attribute(base=Operation() as base, name="values"):
+            return _carries(base, known, depth)
         case Call(callee=Instance() | Receiver(), graph=graph):
             return graph
         case Call(graph=False):
@@ -82,18 +94,35 @@ def _compute(term: Term, known: dict[Term, bool | None], depth: int) -> bool | N
 
 
 def _operation(term: Operation, known: dict[Term, bool | None], depth: int) -> bool | None:
-    name = term.name
-    if not term.graph:
+    wanted = _wanted(term)
+    if wanted is not None:  # holds under no_grad, too
+        return wanted.value if isinstance(wanted, Constant) and isinstance(wanted.value, bool) else None
+    if not term.graph or detaches(term):
         return False
-    if name in ("parameter", "requires_grad"):
-        trainable = term.argument("requires_grad", 0)
-        return not (isinstance(trainable, Constant) and trainable.value is False)
-    if name in DETACHING and not (name in _CONSUMED_FLOAT and term.dotted.startswith("torch.Tensor.float")):
-        wanted = term.keywords.get("requires_grad")
-        return isinstance(wanted, Constant) and wanted.value is True
-    if term.module is not None and name in _WITH_WEIGHTS:
+    if term.module is not None and term.name in _WITH_WEIGHTS:
         return True
-    return _any(term.operands, known, depth)
+    answer = _any(term.operands, known, depth)
+    more = _any((*term.positional, *term.keywords.values()), known, depth)
+    if answer or more:
+        return True
+    return None if more is None and term.name in _OF_SEVERAL else answer
+
+
+def _wanted(term: Operation) -> Term | None:
+    """Return what a tensor that is made here is told of whether it is to be trained."""
+    if term.name in ("parameter", "requires_grad"):
+        return term.argument("requires_grad", 0) or Constant(True)
+    return term.keywords.get("requires_grad")
+
+
+_OF_SEVERAL = words(
+    "einsum addmm addmv addr addbmm baddbmm linear bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d "
+    "conv_transpose3d embedding embedding_bag batch_norm layer_norm group_norm instance_norm rms_norm prelu max min "
+    "scaled_dot_product_attention multi_head_attention tensordot kron cross hypot vdot inner scatter scatter_add "
+    "scatter_reduce index_add index_copy index_put masked_scatter copy grid_sample triplet_margin_loss "
+    "cosine_embedding_loss margin_ranking_loss gaussian_nll_loss ctc_loss"
+)
+"""Operations on more tensors than the one or two that stand first."""
 
 
 _WITH_WEIGHTS = (
@@ -102,6 +131,13 @@ _WITH_WEIGHTS = (
     | words("embedding embedding_bag multi_head_attention batch_norm layer_norm group_norm prelu rms_norm")
     | words("transformer transformerencoder transformerdecoder")
 )
+
+
+def _has_indices(operation: Operation) -> bool:
+    """Whether an operation gives values and, beside them, where they were."""
+    if operation.name in ("max", "min", "median"):
+        return "dim" in operation.keywords or number(operation.argument("dim", 0)) is not None
+    return operation.name in EXTREMES
 
 
 def _any(parts: tuple[Term, ...], known: dict[Term, bool | None], depth: int) -> bool | None:

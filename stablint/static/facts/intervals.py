@@ -599,11 +599,16 @@ def _rounded(term: Operation, look: Look) -> Interval:
 
 def _converted(term: Operation, look: Look) -> Interval:
     """`x.to(...)`, `x.type(...)`: the same values, unless they become whole numbers."""
-    wanted = [*term.operands[1:], *term.positional, *term.keywords.values()]
-    names = {str(getattr(one, "dotted", getattr(one, "value", ""))).rsplit(".", 1)[-1] for one in wanted}
-    if names & BOOLEANS:
+    wanted = wanted_types(term)
+    if wanted & BOOLEANS:
         return UNIT
-    return _truncated(term, look) if names & INTEGERS else look(term.operands[0])
+    return _truncated(term, look) if wanted & INTEGERS else look(term.operands[0])
+
+
+def wanted_types(conversion: Operation) -> set[str]:
+    """Return the last names of what `x.to(...)` or `x.type(...)` is given: `int64` of `torch.int64`."""
+    given = (*conversion.operands[1:], *conversion.positional, *conversion.keywords.values())
+    return {str(getattr(one, "dotted", getattr(one, "value", ""))).rsplit(".", 1)[-1] for one in given}
 
 
 BOOLEANS = {"bool", "BoolTensor"}

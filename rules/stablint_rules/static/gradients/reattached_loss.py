@@ -598,7 +598,7 @@ def _leaves(loss: Term | None) -> list[Operation]:
                 found.append(term)
             case terms.Operation(name="parameter"):
                 return []
-            case terms.Operation(name=name) if not term.graph or name in facts.gradients.DETACHING:
+            case terms.Operation() if not term.graph or facts.gradients.detaches(term):
                 pass
             case terms.Operation(module=module, operands=operands):
                 if module is not None and facts.gradients.carries_graph(term) is True:
@@ -663,7 +663,7 @@ def _is_cut(term: Term) -> bool:
             continue
         seen.add(current)
         match current:
-            case terms.Operation(name=name) if not current.graph or name in facts.gradients.DETACHING:
+            case terms.Operation() if not current.graph or facts.gradients.detaches(current):
                 pass
             case terms.Operation(module=module):
                 if module is not None and facts.gradients.carries_graph(current) is True:
