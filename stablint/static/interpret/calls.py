@@ -30,7 +30,14 @@ from stablint.static.facts.terms import (
 )
 from stablint.static.interpret.containers import appended, elements, inserted, item, reordered, without
 from stablint.static.interpret.expressions import evaluate
-from stablint.static.interpret.external import call_external, call_module, is_self_returning, tensor_method
+from stablint.static.interpret.external import (
+    call_external,
+    call_module,
+    change,
+    is_in_place,
+    is_self_returning,
+    tensor_method,
+)
 from stablint.static.nodes import dotted_name
 
 if TYPE_CHECKING:
@@ -165,7 +172,10 @@ def method(
             live = [
                 option for option in options if not (isinstance(option, Constant) and option.value is None)
             ]
-            return join(*(method(interpreter, frame, option, name, arguments, node) for option in live))
+            result = join(*(method(interpreter, frame, option, name, arguments, node) for option in live))
+            if is_in_place(name):
+                change(interpreter, frame, result, node)
+            return result
         case Reference(dotted=dotted):
             return apply(interpreter, frame, interpreter.reference(f"{dotted}.{name}", node), arguments, node)
         case Attribute(base=Receiver() as receiver, name="super()"):

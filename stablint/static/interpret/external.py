@@ -215,22 +215,23 @@ def tensor_method(
         Arguments((base, *arguments.positional), arguments.keywords, arguments.open),
         node,
     )
-    if _is_in_place(name) and short != "retain_grad":
-        _change(interpreter, frame, made, node)
+    if is_in_place(name):
+        change(interpreter, frame, made, node)
     return made
 
 
-def _is_in_place(name: str) -> bool:
+def is_in_place(name: str) -> bool:
+    """Whether a method of this name changes the tensor."""
     return name.endswith("_") and not name.endswith("__")
 
 
-def _change(interpreter: Interpreter, frame: Frame, made: Operation, node: cst.Call) -> None:
+def change(interpreter: Interpreter, frame: Frame, made: Term, node: cst.Call) -> None:
     """Let a variable hold what a method that works in place made of it: `x.mul_(2).add_(1)`, `x[0].zero_()`."""
     changed: cst.BaseExpression = node
     while (
         isinstance(changed, cst.Call)
         and isinstance(changed.func, cst.Attribute)
-        and _is_in_place(changed.func.attr.value)
+        and is_in_place(changed.func.attr.value)
     ):
         changed = changed.func.value
     path = dotted_name(changed)
