@@ -16,6 +16,7 @@ TOOLS = {
 }
 
 
+@pytest.mark.timeout(900)  # pyright takes its time on a busy machine
 @pytest.mark.parametrize("name", TOOLS)
 def test_the_tools_have_nothing_to_say(name: str) -> None:
     run = subprocess.run(
