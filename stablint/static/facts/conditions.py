@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stablint.static.facts.terms import Operation, Term, number, same
+from stablint.static.facts.terms import Constant, Operation, Term, number, same
 
 _MIRRORED = {
     "GreaterThan": "LessThan",
@@ -21,6 +21,8 @@ _CASTS = {"float", "bool", "to", "type", "int", "long", "builtin_bool", "unsquee
 
 def leaves_out_zero(condition: Term, value: Term, holds: bool = True) -> bool:
     """Whether a value, known not to be negative, is above zero where the condition holds (or does not)."""
+    if isinstance(value, Constant):
+        return False
     return any(_compared(part, value, held) for part, held in _certain(condition, holds))
 
 

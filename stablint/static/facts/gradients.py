@@ -69,8 +69,7 @@ def _compute(term: Term, known: dict[Term, bool | None], depth: int) -> bool | N
         case Operation():
             return _operation(term, known, depth)
         case Either(options=parts):
-            answers = {_carries(part, known, depth) for part in parts}
-            return answers.pop() if len(answers) == 1 else None
+            return _one_of(parts, known, depth)
         case Display(items=parts):
             return _any(parts, known, depth)
         case Repeated(item=item):
@@ -101,11 +100,22 @@ def _operation(term: Operation, known: dict[Term, bool | None], depth: int) -> b
         return False
     if term.module is not None and term.name in _WITH_WEIGHTS:
         return True
+    if term.name in _CHOOSING:
+        return _one_of(term.operands, known, depth)
     answer = _any(term.operands, known, depth)
     more = _any((*term.positional, *term.keywords.values()), known, depth)
     if answer or more:
         return True
     return None if more is None and term.name in _OF_SEVERAL else answer
+
+
+_CHOOSING = {"and", "or", "builtin_max", "builtin_min"}
+"""What gives one of its operands, as it is."""
+
+
+def _one_of(parts: tuple[Term, ...], known: dict[Term, bool | None], depth: int) -> bool | None:
+    answers = {_carries(part, known, depth) for part in parts}
+    return answers.pop() if len(answers) == 1 else None
 
 
 def _wanted(term: Operation) -> Term | None:
