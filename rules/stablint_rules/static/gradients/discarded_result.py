@@ -699,7 +699,7 @@ def _is_fresh(site: Site) -> bool:
 
 
 def _callee(source: SourceFile, site: Site) -> str:
-    return source.code(site.node.func) if hasattr(site.node, "func") else source.code(site.node)
+    return source.code(getattr(site.node, "func", site.node))
 
 
 def _fix(source: SourceFile, site: Site, operation: Operation) -> ProposedFix | None:

@@ -368,14 +368,18 @@ def loss(model, x, y):
 
     def check(self, source: SourceFile) -> Iterator[Report]:
         """Report activations whose result is given to a binary cross-entropy with logits."""
-        for pairing in facts.outputs.pairings(source, "binary_cross_entropy_with_logits", "sigmoid", "softmax"):
+        for pairing in facts.outputs.pairings(
+            source, "binary_cross_entropy_with_logits", "sigmoid", "softmax"
+        ):
             made = pairing.made
             fix = _fix(source, pairing.losses[0], made)
             yield Report(
                 made.node,
                 f"{made.name} before binary_cross_entropy_with_logits, which takes the sigmoid itself: "
                 "no loss below 0.693 for a negative target, none below 0.313 for a positive",
-                related=() if fix else tuple(Mark(loss.node, "the loss that takes it") for loss in pairing.losses),
+                related=()
+                if fix
+                else tuple(Mark(loss.node, "the loss that takes it") for loss in pairing.losses),
                 fix=fix,
             )
 

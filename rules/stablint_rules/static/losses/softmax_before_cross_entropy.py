@@ -683,7 +683,9 @@ def loss(x, y):
                 made.node,
                 _message(made, is_redundant),
                 severity=Severity.NOTE if is_redundant else None,
-                related=() if fix else tuple(Mark(loss.node, "the loss that takes it") for loss in pairing.losses),
+                related=()
+                if fix
+                else tuple(Mark(loss.node, "the loss that takes it") for loss in pairing.losses),
                 fix=fix,
             )
 

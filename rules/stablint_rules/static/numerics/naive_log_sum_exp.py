@@ -573,7 +573,9 @@ def log_likelihood(x, y):
         for formula in facts.exponentials.formulas(source.ask(facts.operations)):
             if formula.may_overflow:
                 fix = _fix(source, formula)
-                where = {id(found.node): Mark(found.node, "the exponential") for found in formula.exponentials}
+                where = {
+                    id(found.node): Mark(found.node, "the exponential") for found in formula.exponentials
+                }
                 related = () if fix else tuple(where.values())
                 yield Report(formula.site.node, _MESSAGES[formula.kind], related=related, fix=fix)
 
