@@ -34,7 +34,7 @@ class Contents:
 
     def lineage(self, scope: Scope) -> list[Model]:
         """Return a class and the models of the file that it inherits from."""
-        found = self.known.interpreter.lineage(scope)
+        found = self.known.interpreter.hierarchy.lineage(scope)
         return [self.known.by_class[one] for one in found if one in self.known.by_class]
 
     def _collect(self, whole: Term, found: _Found, seen: set[Scope]) -> None:
@@ -47,6 +47,8 @@ class Contents:
                     found.setdefault((part.node, "bias"), Candidate(part, "bias", 1))
             elif isinstance(part, Receiver):
                 found.setdefault((scope, ""), Candidate(part))
+            elif isinstance(part, Operation) and part.name == "parameter":
+                found.setdefault((part.node, ""), Candidate(part))
             if scope is not None and scope not in seen:
                 seen.add(scope)
                 self._held(scope, found, seen, with_heirs=part is whole)

@@ -18,12 +18,14 @@ from stablint.static.facts.guards import tests
 from stablint.static.facts.narrowing import Candidate, passes, scope_of
 from stablint.static.facts.terms import (
     Attribute,
+    Call,
     Instance,
     Item,
     Operation,
     Parameter,
     Receiver,
     Term,
+    Unknown,
     options,
 )
 from stablint.static.torch_api.groups import CREATIONS
@@ -38,6 +40,8 @@ class Reach:
 
     hits: frozenset[tuple[cst.CSTNode, str]]
     """The name is "" for a tensor itself, or where it is not known; a class stands for all its parameters."""
+    possible: frozenset[tuple[cst.CSTNode, str]] = frozenset()
+    """What may be hit: the code says the name of an attribute only when it runs."""
     names: frozenset[str] = frozenset()
     """Parameters of these names may be written too, of objects that are not known; "*" is any name."""
 
@@ -57,9 +61,12 @@ class Reaches:
         for fill, reach in self.known:
             if fill.kind not in kinds:
                 continue
-            if (node, name) in reach.hits or (node, "") in reach.hits:
+            places = {(node, name), (node, "")}
+            if places & reach.hits:
                 yield fill, fill.is_certain
-            elif reach.names & {name, "*"} and self.lets_through(fill, candidate):
+            elif places & reach.possible or (
+                reach.names & {name, "*"} and self.lets_through(fill, candidate)
+            ):
                 yield fill, False
 
     def lets_through(self, fill: Fill, candidate: Candidate) -> bool:
@@ -95,15 +102,17 @@ class _Following:
 
     def reach(self, fill: Fill) -> Reach:
         hits: set[tuple[cst.CSTNode, str]] = set()
+        possible: set[tuple[cst.CSTNode, str]] = set()
         names: set[str] = set()
-        for target in fill.targets:
-            for aim in aims(target):
-                found = self._aimed(fill, aim)
-                if found is None:
-                    names.add("*" if aim.listing == "parameters" or not aim.path else aim.path[-1])
-                else:
-                    hits.update(found)
-        return Reach(frozenset(hits), frozenset(names))
+        for aim in (aim for target in fill.targets for aim in aims(target)):
+            owner = _looked_up(aim)
+            found = self._aimed(fill, aim) if owner is None else set()
+            if owner is not None:
+                possible |= self._among(fill, self.contents.of(owner), "parameters", ())
+            elif found is None:
+                names.add("*" if aim.listing == "parameters" or not aim.path else aim.path[-1])
+            hits |= found or set()
+        return Reach(frozenset(hits), frozenset(possible), frozenset(names))
 
     def _aimed(self, fill: Fill, aim: Aim) -> set[tuple[cst.CSTNode, str]] | None:
         """Return what an aim hits; None where its root is not known."""
@@ -122,7 +131,7 @@ class _Following:
             is_tensor = root.name == "parameter" or root.name in CREATIONS or is_sized(root)
             return {(root.node, "")} if is_tensor else set()
         if not isinstance(root, Instance | Receiver):
-            return None
+            return None if isinstance(root, Parameter | Unknown | Call) else set()
         if aim.inner:
             return set()
         inside = self.contents.of(root)
@@ -164,6 +173,16 @@ class _Following:
                     elif isinstance(option, Instance):
                         hits |= self._part(option, path[1:]) or set()
         return hits
+
+
+def _looked_up(aim: Aim) -> Instance | Receiver | None:
+    """Return the object of which an attribute is written whose name is not known: `getattr(self, name)`."""
+    root = aim.root
+    if isinstance(root, Operation) and root.name == "builtin_getattr" and root.operands:
+        root = root.operands[0]
+    elif "_parameters" not in (*aim.inner, *aim.path):
+        return None
+    return root if isinstance(root, Instance | Receiver) else None
 
 
 def is_whole(fill: Fill) -> bool:

@@ -291,6 +291,23 @@ class Extended(Base):
         super().__init__(n)
         self.mix = nn.Parameter(torch.empty(n, 2))  # flagged
 """,
+        # One parameter that may be missing is initialised, the other is not.
+        """\
+import torch
+from torch import nn
+
+
+class Affine(nn.Module):
+    def __init__(self, n, bias=True):
+        super().__init__()
+        self.gain = nn.Parameter(torch.empty(n))  # flagged
+        self.bias = nn.Parameter(torch.empty(n)) if bias else None
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x):
+        return x * self.gain if self.bias is None else x * self.gain + self.bias
+""",
     ]
 
     good = [
@@ -702,6 +719,28 @@ class Cache(nn.Module):
         torch.sub(x, self.mean, out=out)
         return out @ self.keys[: position + len(x)].t()
 """,
+        # Names that are put together when the code runs, a dict gone through, a parameter that may be missing.
+        """\
+import torch
+from torch import nn
+
+
+class Gates(nn.Module):
+    def __init__(self, n, bias=None):
+        super().__init__()
+        for gate in "ifo":
+            self.register_parameter(f"w_{gate}", nn.Parameter(torch.empty(n, n)))
+        for gate in "ifo":
+            nn.init.orthogonal_(getattr(self, f"w_{gate}"))
+        self.named = nn.ParameterDict({"u": nn.Parameter(torch.empty(n)), "v": nn.Parameter(torch.empty(n))})
+        for _, weight in self.named.items():
+            nn.init.normal_(weight)
+        self.bias = None if bias is None else nn.Parameter(torch.empty(n))
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+        self.scale = nn.Parameter(torch.empty(n))
+        nn.init.ones_(self._parameters["scale"])
+""",
         # A buffer that only says which device and type other tensors are to have.
         """\
 import torch
@@ -829,7 +868,9 @@ def _reads(consumer: Term) -> bool:
 
 def _is_library_made(source: SourceFile, model: Model | None) -> bool:
     """Whether a library goes through the modules and fills what it finds."""
-    bases = source.ask(facts.values).interpreter.outer_bases(model.scope) if model is not None else ()
+    bases = (
+        source.ask(facts.values).interpreter.hierarchy.outer_bases(model.scope) if model is not None else ()
+    )
     return any(getattr(base, "dotted", "").startswith("transformers.") for base in bases)
 
 
