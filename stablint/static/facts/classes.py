@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from stablint.static.facts.evaluation import values
 from stablint.static.facts.scopes import Binding, Scope, syntax
 from stablint.static.facts.terms import Reference, Term
-from stablint.static.interpret.interpreter import Interpreter, first_parameter, is_static
+from stablint.static.interpret.interpreter import Interpreter
+from stablint.static.interpret.methods import first_parameter, is_static
 
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
@@ -61,11 +62,11 @@ class Models:
 
     def family(self, model: Model) -> list[Model]:
         """Return a model with the models of the file that it inherits from, or that inherit from it."""
-        lineage = set(self.interpreter.lineage(model.scope))
+        lineage = set(self.interpreter.hierarchy.lineage(model.scope))
         return [
             other
             for scope, other in self.by_class.items()
-            if scope in lineage or model.scope in self.interpreter.lineage(scope)
+            if scope in lineage or model.scope in self.interpreter.hierarchy.lineage(scope)
         ]
 
 
@@ -74,10 +75,10 @@ def models(source: SourceFile) -> Models:
     interpreter = source.ask(values).interpreter
     found: dict[Scope, Model] = {}
     for scope in source.ask(syntax).classes:
-        certain = interpreter.is_module_class(scope)
-        is_open = any(not isinstance(base, Reference) for base in interpreter.outer_bases(scope))
+        certain = interpreter.hierarchy.is_module_class(scope)
+        is_open = any(not isinstance(base, Reference) for base in interpreter.hierarchy.outer_bases(scope))
         is_open = is_open or (not certain and _is_from_elsewhere(interpreter, scope))
-        if certain or (is_open and interpreter.method_of(scope, "forward") is not None):
+        if certain or (is_open and interpreter.hierarchy.method_of(scope, "forward") is not None):
             found[scope] = Model(scope, certain, is_open, _attributes(interpreter, scope))
     return Models(found, interpreter)
 
@@ -86,7 +87,7 @@ def _is_from_elsewhere(interpreter: Interpreter, scope: Scope) -> bool:
     """Whether a class inherits from something imported, of which only the name is known."""
     return any(
         isinstance(base, Reference) and not base.dotted.startswith(_KNOWN)
-        for base in interpreter.outer_bases(scope)
+        for base in interpreter.hierarchy.outer_bases(scope)
     )
 
 

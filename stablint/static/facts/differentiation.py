@@ -27,7 +27,7 @@ def is_recorded(source: SourceFile, scope: Scope) -> bool:
     interpreter = source.ask(values).interpreter
     around = enclosing_class(scope)
     if around is not None:
-        bases = interpreter.outer_bases(around)
+        bases = interpreter.hierarchy.outer_bases(around)
         if is_optimizer_class(bases) or any(getattr(base, "dotted", "") in _FUNCTIONS for base in bases):
             return False
     return _is_called_with_graph(interpreter, scope.function, frozenset())

@@ -8,7 +8,7 @@ from stablint.static.facts.events import Event
 from stablint.static.facts.programs import Branch, Inlined, Loop, Program, Programs, Run, Step
 from stablint.static.facts.scopes import Scope
 from stablint.static.facts.terms import Term
-from stablint.static.interpret.interpreter import Invocation
+from stablint.static.interpret.invocations import Invocation
 from stablint.static.interpret.substitution import Substitution
 
 _DEEPEST = 6

@@ -53,7 +53,7 @@ def rows(source: SourceFile) -> tuple[Row, ...]:
     for instance in _sequentials(source):
         found += _of(instance.node, _applied(interpreter, instance), wrapped)
     for model in source.ask(models).by_class.values():
-        forward = interpreter.method_of(model.scope, "forward")
+        forward = interpreter.hierarchy.method_of(model.scope, "forward")
         outcome = interpreter.outcome(forward) if forward is not None else None
         if outcome is not None:
             found += _of(model.scope.node, outcome.returns, wrapped)

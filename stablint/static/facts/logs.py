@@ -90,5 +90,5 @@ def _inside(node: cst.BaseExpression) -> Iterator[cst.BaseExpression]:
 def is_detached_by_framework(source: SourceFile, scope: Scope) -> bool:
     """Whether the function belongs to a class whose framework detaches what it is given to log."""
     interpreter = source.ask(values).interpreter
-    owner = interpreter.class_around(scope)
-    return owner is not None and "ightning" in (interpreter.outer_base(owner) or "")
+    owner = interpreter.hierarchy.class_around(scope)
+    return owner is not None and "ightning" in (interpreter.hierarchy.outer_base(owner) or "")

@@ -159,14 +159,14 @@ def _is_of(interpreter: Interpreter, term: Term, kind: Term, exact: bool) -> boo
         return None
     if isinstance(kind, ClassObject):
         return scope is not None and (
-            kind.scope is scope if exact else kind.scope in interpreter.lineage(scope)
+            kind.scope is scope if exact else kind.scope in interpreter.hierarchy.lineage(scope)
         )
     if not isinstance(kind, Reference):
         return None
     if scope is None:
         assert isinstance(term, Instance)
         return kind.dotted == term.dotted or (not exact and _is_base(kind.dotted, term.dotted))
-    bases = [base.dotted for base in interpreter.outer_bases(scope) if isinstance(base, Reference)]
+    bases = [base.dotted for base in interpreter.hierarchy.outer_bases(scope) if isinstance(base, Reference)]
     return not exact and any(kind.dotted == base or _is_base(kind.dotted, base) for base in bases)
 
 

@@ -13,7 +13,7 @@ from stablint.static.facts.events import Event, Kind, events_of
 from stablint.static.facts.gradient_fields import gradient_written
 from stablint.static.facts.scopes import Scope, Syntax, syntax
 from stablint.static.facts.terms import Closure, options
-from stablint.static.interpret.interpreter import Invocation
+from stablint.static.interpret.invocations import Invocation
 from stablint.static.interpret.statements import grad_mode
 from stablint.static.nodes import meaningful_children, suite_of
 

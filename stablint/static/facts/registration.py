@@ -20,7 +20,7 @@ from stablint.static.facts.terms import (
     options,
     within,
 )
-from stablint.static.interpret.interpreter import is_module_name
+from stablint.static.interpret.hierarchy import is_module_name
 from stablint.static.torch_api import operation
 from stablint.static.torch_api.groups import AFFINE, CONTAINERS, DROPOUTS, RECURRENT, words
 
@@ -65,7 +65,7 @@ def has_state(known: Models, term: Term) -> bool:
         model = known.by_class.get(term.scope)
         if model is None or not model.is_certain or model.is_open:
             return True
-        family = (known.by_class.get(scope) for scope in known.interpreter.lineage(term.scope))
+        family = (known.by_class.get(scope) for scope in known.interpreter.hierarchy.lineage(term.scope))
         held = [held.term for one in family if one is not None for held in one.held]
         return any(
             is_made(known, part) and has_state(known, part) for whole in held for part in within(whole)

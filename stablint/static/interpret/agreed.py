@@ -55,7 +55,7 @@ def _agreed(interpreter: Interpreter, parameter: Parameter) -> Term | None:
 
 
 def _inherits(interpreter: Interpreter, scope: Scope, owner: Scope) -> bool:
-    bases = interpreter.bases(scope)
+    bases = interpreter.hierarchy.bases(scope)
     return any(isinstance(base, ClassObject) and base.scope is owner for base in bases)
 
 

@@ -38,6 +38,8 @@ from stablint.static.interpret.external import (
     is_self_returning,
     tensor_method,
 )
+from stablint.static.interpret.invocations import call_closure, instantiate
+from stablint.static.interpret.members import bind_method, inherited_instance, member
 from stablint.static.nodes import dotted_name
 
 if TYPE_CHECKING:
@@ -106,9 +108,9 @@ def apply(interpreter: Interpreter, frame: Frame, callee: Term, arguments: Argum
         case Reference(dotted=dotted):
             return call_external(interpreter, frame, dotted, arguments, node)
         case ClassObject(scope=scope):
-            return interpreter.instantiate(scope, arguments, node)
+            return instantiate(interpreter, scope, arguments, node)
         case Closure():
-            return interpreter.call_closure(frame, callee, arguments, node)
+            return call_closure(interpreter, frame, callee, arguments, node)
         case Receiver(scope=scope):
             return _call_object(interpreter, frame, scope, callee, arguments, node)
         case Instance(scope=scope) if scope is not None:
@@ -140,10 +142,10 @@ def _call_object(
     owner = callee.scope
     assert owner is not None
     for name in ("__call__", "forward"):
-        function = interpreter.method_of(owner, name)
+        function = interpreter.hierarchy.method_of(owner, name)
         if function is not None:
-            return interpreter.call_closure(frame, Closure(function, callee), arguments, node)
-    inherited = interpreter.inherited_instance(owner)
+            return call_closure(interpreter, frame, Closure(function, callee), arguments, node)
+    inherited = inherited_instance(interpreter, owner)
     if inherited is not None:
         return call_module(interpreter, frame, inherited, arguments, node)
     return Call(callee, arguments.positional, arguments.keywords, node, frame.graph)
@@ -191,13 +193,13 @@ def method(
             _grow_layers(interpreter, frame, base, name, arguments, node)
             return base
         case Receiver(scope=scope):
-            function = interpreter.method_of(scope, name)
+            function = interpreter.hierarchy.method_of(scope, name)
             if function is not None:
-                bound = interpreter.bind_method(function, base)
-                return interpreter.call_closure(frame, bound, arguments, node)
+                bound = bind_method(function, base)
+                return call_closure(interpreter, frame, bound, arguments, node)
             if is_self_returning(name):
                 return base
-            held = interpreter.member(scope, name, base)
+            held = member(interpreter, scope, name, base)
             interpreter.record(node.func, held)
             if not (isinstance(held, Attribute) and held.base is base):
                 return apply(interpreter, frame, held, arguments, node)
@@ -205,11 +207,9 @@ def method(
                 _register(interpreter, frame, arguments, node)
             return Call(interpreter.attribute_of(base, name, node), *_plain(arguments), node, frame.graph)
         case Instance(scope=scope) if scope is not None:
-            function = interpreter.method_of(scope, name)
+            function = interpreter.hierarchy.method_of(scope, name)
             if function is not None:
-                return interpreter.call_closure(
-                    frame, interpreter.bind_method(function, base), arguments, node
-                )
+                return call_closure(interpreter, frame, bind_method(function, base), arguments, node)
             if is_self_returning(name):
                 return base
             return Call(interpreter.attribute_of(base, name, node), *_plain(arguments), node, frame.graph)
@@ -219,7 +219,9 @@ def method(
             if is_self_returning(name):
                 return base
             return Call(interpreter.attribute_of(base, name, node), *_plain(arguments), node, frame.graph)
-        case Parameter(kind=scope) if scope is not None and interpreter.method_of(scope, name) is not None:
+        case Parameter(kind=scope) if (
+            scope is not None and interpreter.hierarchy.method_of(scope, name) is not None
+        ):
             stand_in = interpreter.stand_in(base)
             if stand_in is not None:
                 return method(interpreter, frame, stand_in, name, arguments, node)
@@ -322,11 +324,11 @@ def _call_inherited(
     node: cst.Call,
 ) -> Term:
     """`super().name(...)`: the next definition among the bases of the file, else what the outer base makes of it."""
-    function = interpreter.inherited_method(receiver.scope, name)
+    function = interpreter.hierarchy.inherited_method(receiver.scope, name)
     if function is not None:
-        return interpreter.call_closure(frame, Closure(function, receiver), arguments, node)
+        return call_closure(interpreter, frame, Closure(function, receiver), arguments, node)
     if name == "__init__" and frame.env is not None:
-        outer = interpreter.outer_base(receiver.scope)
+        outer = interpreter.hierarchy.outer_base(receiver.scope)
         if outer is not None:
             made = Instance(outer, None, arguments.positional, arguments.keywords, node, arguments.open)
             frame.env["super().__init__"] = made

@@ -250,3 +250,24 @@ def appended(container: Term, value: Term, node: cst.CSTNode, looping: bool) -> 
     if isinstance(container, Either):
         return join(*(appended(option, value, node, looping) for option in container.options))
     return Operation("append", (container, value), node)
+
+
+def stored(interpreter: Interpreter, before: Term, value: Term, node: cst.CSTNode) -> Term:
+    """Return a container or tensor after `before[...] = value`."""
+    from stablint.static.facts.terms import Dictionary
+
+    if isinstance(before, Either) and all(isinstance(one, Dictionary) for one in before.options):
+        items = {pair: None for one in before.options if isinstance(one, Dictionary) for pair in one.items}
+        before = Dictionary(tuple(items), node, open=True)
+    if isinstance(before, Dictionary) and isinstance(node, cst.Subscript) and len(node.slice) == 1:
+        index = node.slice[0].slice
+        key = interpreter.terms.get(id(index.value)) if isinstance(index, cst.Index) else None
+        if key is None and isinstance(index, cst.Index) and isinstance(index.value, cst.SimpleString):
+            key = Constant(index.value.evaluated_value, index.value)
+        return Dictionary(
+            (*before.items, (key or Unknown(node), value)), before.node, before.open or key is None
+        )
+    if isinstance(before, Display | Repeated):
+        inside = before.item if isinstance(before, Repeated) else join(*before.items, value)
+        return Repeated(join(inside, value), before.node, before)
+    return Operation("setitem", (before, value), node)

@@ -37,6 +37,7 @@ from stablint.static.interpret.containers import (
     stated_by_loop,
     unrolled,
 )
+from stablint.static.interpret.members import member
 from stablint.static.nodes import dotted_name
 
 if TYPE_CHECKING:
@@ -90,13 +91,13 @@ def attribute(interpreter: Interpreter, base: Term, name: str, node: cst.CSTNode
         case Reference(dotted=dotted):
             return interpreter.reference(f"{dotted}.{name}", node)
         case Receiver(scope=scope):
-            return interpreter.member(scope, name, base)
+            return member(interpreter, scope, name, base)
         case Instance(scope=scope) if scope is not None:
-            return interpreter.member(scope, name, base)
+            return member(interpreter, scope, name, base)
         case Either(options=options):
             return join(*(attribute(interpreter, option, name, node, graph) for option in options))
         case Parameter(kind=scope) if scope is not None and (made := interpreter.stand_in(base)) is not None:
-            held = interpreter.member(scope, name, made)
+            held = member(interpreter, scope, name, made)
             is_unknown = isinstance(held, Attribute | Unknown)
             return interpreter.attribute_of(base, name, node) if is_unknown else held
         case _:

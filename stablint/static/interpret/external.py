@@ -312,7 +312,7 @@ _KEPT = {
 
 
 def _super(interpreter: Interpreter, frame: Frame) -> Term:
-    owner = interpreter.class_around(frame.scope)
+    owner = interpreter.hierarchy.class_around(frame.scope)
     return (
         Attribute(interpreter.receiver(owner), "super()") if owner is not None else Unknown(None, "super()")
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,31 +12,27 @@ from stablint.static.facts.scopes import Binding, Scope, Syntax
 from stablint.static.facts.terms import (
     NONE,
     Attribute,
-    Call,
     ClassObject,
     Closure,
-    Constant,
-    Display,
-    Either,
     Instance,
-    Operation,
     Parameter,
     Receiver,
     Reference,
-    Repeated,
     Term,
     Unknown,
     join,
 )
 from stablint.static.interpret.expressions import evaluate
 from stablint.static.interpret.frame import Environment, Frame, join_environments
+from stablint.static.interpret.hierarchy import Hierarchy
+from stablint.static.interpret.invocations import Invocation
+from stablint.static.interpret.methods import is_static
 from stablint.static.interpret.statements import grad_mode, run_suite
-from stablint.static.interpret.substitution import Substitution
 from stablint.static.nodes import all_parameters, dotted_name, suite_of
-from stablint.static.torch_api import canonical, is_module, kind, operation, signature
+from stablint.static.torch_api import canonical, kind, operation, signature
 
 if TYPE_CHECKING:
-    from stablint.static.interpret.calls import Arguments
+    pass
 
 Place = cst.BaseExpression | cst.AugAssign
 """What an operation may be written as."""
@@ -53,15 +48,6 @@ class Outcome:
     returns: Term
     env: Environment
     is_generator: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Invocation:
-    """A call of a function of the file: its arguments by parameter name, and the receiver of a method."""
-
-    function: Scope
-    given: dict[str, Term]
-    receiver: Term | None
 
 
 class Interpreter:
@@ -86,6 +72,7 @@ class Interpreter:
         """From where each function is called, and whether gradients are recorded there."""
         self.invocations: dict[int, dict[Scope, Invocation]] = {}
         """Which functions of the file the call of this id runs, and with what."""
+        self.hierarchy = Hierarchy(self)
         self._scopes = {scope.node: scope for scope in (*syntax.functions, *syntax.classes, syntax.module)}
         self._imports: dict[cst.CSTNode, list[tuple[str, Binding]]] = {}
         self._references: dict[str, Reference] = {}
@@ -187,7 +174,7 @@ class Interpreter:
         if parameter in self._stand_ins:
             return self._stand_ins[parameter]
         made: Instance | None = None
-        if parameter.kind is not None and self.is_module_class(parameter.kind):
+        if parameter.kind is not None and self.hierarchy.is_module_class(parameter.kind):
             made = Instance(parameter.kind.name, parameter.kind, (), {}, parameter.node, open_arguments=True)
         elif isinstance(parameter.default, Instance):
             made = parameter.default
@@ -292,322 +279,9 @@ class Interpreter:
             return Unknown(None, name)
         return None
 
-    # ---- classes
-
-    def class_around(self, scope: Scope | None) -> Scope | None:
-        """Return the class whose method a scope is, or stands in."""
-        while scope is not None:
-            if scope.owner is not None and scope.kind != "class":
-                return scope.owner
-            scope = scope.parent
-        return None
-
-    def bases(self, scope: Scope) -> list[Term]:
-        """Return what the bases of a class are: ClassObject, Reference, or unknown."""
-        node = scope.node
-        assert isinstance(node, cst.ClassDef)
-        frame = Frame(scope.parent or self.syntax.module)
-        return [self._base(argument.value, frame) for argument in node.bases]
-
-    def _base(self, node: cst.BaseExpression, frame: Frame) -> Term:
-        if isinstance(node, cst.Name):
-            return self.outer_name(node.value, frame, node)
-        if isinstance(node, cst.Attribute):
-            dotted = dotted_name(node)
-            top = self.outer_name(dotted.split(".")[0], frame, node) if dotted else Unknown(node)
-            if isinstance(top, Reference):
-                return self.reference(".".join([top.dotted, *dotted.split(".")[1:]]))
-        if isinstance(node, cst.Subscript):  # Generic[T]
-            return self._base(node.value, frame)
-        return Unknown(node)
-
-    def lineage(self, scope: Scope) -> Iterator[Scope]:
-        """Yield a class and the classes of the file that it inherits from, nearest first."""
-        seen: set[Scope] = set()
-        queue = [scope]
-        while queue:
-            current = queue.pop(0)
-            if current in seen:
-                continue
-            seen.add(current)
-            yield current
-            queue.extend(base.scope for base in self.bases(current) if isinstance(base, ClassObject))
-
-    def outer_bases(self, scope: Scope) -> list[Term]:
-        """Return the bases of a class and of its ancestors that are not classes of the file."""
-        return [
-            base
-            for one in self.lineage(scope)
-            for base in self.bases(one)
-            if not isinstance(base, ClassObject)
-        ]
-
-    def outer_base(self, scope: Scope) -> str | None:
-        """Return the first base from outside."""
-        return next((base.dotted for base in self.outer_bases(scope) if isinstance(base, Reference)), None)
-
-    def is_module_class(self, scope: Scope) -> bool:
-        """Whether a class of the file is certainly an nn.Module."""
-        return any(
-            isinstance(base, Reference) and is_module_name(base.dotted) for base in self.outer_bases(scope)
-        )
-
-    def method_of(self, scope: Scope, name: str) -> Scope | None:
-        """Return the function that a class of the file or its bases in the file define under a name."""
-        for one in self.lineage(scope):
-            found = _function_in(one, name)
-            if found is not None:
-                return found
-        return None
-
-    def inherited_method(self, scope: Scope, name: str) -> Scope | None:
-        """Return the function that `super().name` is, where it is in the file."""
-        for one in list(self.lineage(scope))[1:]:
-            found = _function_in(one, name)
-            if found is not None:
-                return found
-        return None
-
-    def inherited_instance(self, scope: Scope) -> Instance | None:
-        """Return what `super().__init__(...)` made of an object whose base is a layer: class Net(nn.Sequential)."""
-        init = self.method_of(scope, "__init__")
-        outcome = self.outcome(init) if init is not None else None
-        made = outcome.env.get("super().__init__") if outcome is not None else None
-        return made if isinstance(made, Instance) else None
-
-    def bind_method(self, function: Scope, receiver: Term) -> Closure:
-        """Return a method bound to an object (a static method to nothing)."""
-        return Closure(function, None if is_static(function) else receiver)
-
-    def instantiate(self, scope: Scope, arguments: Arguments, node: cst.Call) -> Instance:
-        """Return a new object of a class of the file."""
-        init = self.method_of(scope, "__init__")
-        if init is not None:
-            given = self._given(init, arguments, True)
-            self.actuals.setdefault(init, []).append(given)
-        return Instance(scope.name, scope, arguments.positional, arguments.keywords, node, arguments.open)
-
-    def member(self, scope: Scope, name: str, base: Receiver | Instance) -> Term:
-        """Return what `base.name` holds for an object of a class of the file."""
-        function = self.method_of(scope, name)
-        if function is not None:
-            if is_property(function):
-                outcome = self.outcome(function)
-                return outcome.returns if outcome is not None else Unknown(None, name)
-            return self.bind_method(function, base)
-        held = self._attribute_held(scope, name)
-        if held is None:
-            return self.attribute_of(self.receiver(scope), name, None)
-        if isinstance(base, Instance):
-            init = self.method_of(scope, "__init__")
-            if init is not None:
-                from stablint.static.interpret.calls import Arguments
-
-                given = Arguments(base.positional, dict(base.keywords), base.open_arguments)
-                return Substitution(self, self._given(init, given, True), init).rebuild(held)
-        return held
-
     def receiver(self, scope: Scope) -> Receiver:
         """Return `self` of a class; one object for one class."""
         return self._receivers.setdefault(scope, Receiver(scope))
 
-    def _attribute_held(self, scope: Scope, name: str) -> Term | None:
-        key = (scope, name)
-        if key in self._members:
-            return self._members[key]
-        if key in self._resolving:
-            return None
-        self._resolving.add(key)
-        held: list[Term] = []
-        complete = True
-        for one in self.lineage(scope):
-            for function in one.children:
-                if (
-                    function.kind != "function"
-                    or (path := f"{first_parameter(function)}.{name}") == f".{name}"
-                ):
-                    continue
-                if function.name != "__init__" and path not in function.writes:
-                    continue
-                env, finished = self._env_of(function)
-                complete = complete and finished
-                if env is not None and path in env:
-                    held.append(env[path])
-            if not held:
-                outcome = self.outcome(one)
-                if outcome is not None and name in outcome.env:
-                    held.append(outcome.env[name])
-            if held:
-                break
-        self._resolving.discard(key)
-        result = join(*held) if held else None
-        if complete and result is not None:
-            self._members[key] = result
-        return result
-
-    def _env_of(self, function: Scope) -> tuple[Environment | None, bool]:
-        outcome = self.outcome(function)
-        if outcome is not None:
-            return outcome.env, True
-        frame = self.frames.get(function)
-        return (frame.env if frame is not None else None), False
-
-    # ---- calls of the file's functions
-
-    def call_closure(self, frame: Frame, closure: Closure, arguments: Arguments, node: cst.Call) -> Term:
-        """Return what a call of a function of the file gives, and let it change what it changes."""
-        function = closure.function
-        bound = closure.receiver is not None and function.owner is not None and not is_static(function)
-        given = self._given(function, arguments, bound)
-        if frame.env is not None:  # else arguments are being put in for parameters: nobody calls here
-            self.actuals.setdefault(function, []).append(given)
-            self.callers.setdefault(function, set()).add((frame.scope, frame.graph))
-            self.invocations.setdefault(id(node), {})[function] = Invocation(
-                function, given, closure.receiver
-            )
-        outcome = self.outcome(function)
-        if outcome is None:
-            return Call(closure, arguments.positional, arguments.keywords, node, frame.graph)
-        substitution = Substitution(self, given, function, closure.receiver, frame.graph)
-        if isinstance(closure.receiver, Receiver) and frame.env is not None:
-            own = _own_name(frame.scope)
-            inner = first_parameter(function)
-            for path, term in outcome.env.items():
-                if path.startswith(f"{inner}.") and (path in function.writes or function.name == "__init__"):
-                    frame.env[f"{own}.{path.removeprefix(f'{inner}.')}"] = substitution.rebuild(term)
-        if any(_is_transforming(decorator) for decorator in function.decorators):
-            return Unknown(node)
-        result = substitution.rebuild(outcome.returns)
-        return Repeated(result, node, lazy=True) if outcome.is_generator else result
-
-    def _given(self, function: Scope, arguments: Arguments, bound: bool) -> dict[str, Term]:
-        """Return the arguments of a call by parameter name; defaults fill what is not given."""
-        node = function.node
-        if not isinstance(node, cst.FunctionDef | cst.Lambda):
-            return {}
-        parameters = node.params
-        named = [*parameters.posonly_params, *parameters.params]
-        names = [parameter.name.value for parameter in named][1 if bound else 0 :]
-        given = dict(zip(names, arguments.positional, strict=False))
-        known = {*names, *(parameter.name.value for parameter in parameters.kwonly_params)}
-        given |= {name: value for name, value in arguments.keywords.items() if name in known}
-        frame = self.frames.get(function)
-        for name in known - given.keys():
-            parameter = self._parameter_term(function, name, frame)
-            default = parameter.default if parameter is not None else None
-            given[name] = Unknown(None, name) if default is None or arguments.open else default
-        return given
-
-    def _parameter_term(self, function: Scope, name: str, frame: Frame | None) -> Parameter | None:
-        binding = function.bindings.get(name, [None])[0]
-        if binding is None or not isinstance(binding.node, cst.Param) or binding.node.default is None:
-            return None
-        value = binding.node.default
-        default = self.terms.get(id(value))
-        if default is None:
-            default = evaluate(self, Frame(function.parent or self.syntax.module), value)
-        return Parameter(function, name, binding.node, None, default)
-
-    def stored(self, before: Term, value: Term, node: cst.CSTNode) -> Term:
-        """Return a container or tensor after `before[...] = value`."""
-        from stablint.static.facts.terms import Dictionary
-
-        if isinstance(before, Either) and all(isinstance(one, Dictionary) for one in before.options):
-            items = {
-                pair: None for one in before.options if isinstance(one, Dictionary) for pair in one.items
-            }
-            before = Dictionary(tuple(items), node, open=True)
-        if isinstance(before, Dictionary) and isinstance(node, cst.Subscript) and len(node.slice) == 1:
-            index = node.slice[0].slice
-            key = self.terms.get(id(index.value)) if isinstance(index, cst.Index) else None
-            if key is None and isinstance(index, cst.Index) and isinstance(index.value, cst.SimpleString):
-                key = Constant(index.value.evaluated_value, index.value)
-            return Dictionary(
-                (*before.items, (key or Unknown(node), value)), before.node, before.open or key is None
-            )
-        if isinstance(before, Display | Repeated):
-            inside = before.item if isinstance(before, Repeated) else join(*before.items, value)
-            return Repeated(join(inside, value), before.node, before)
-        return Operation("setitem", (before, value), node)
-
-
-def is_module_name(dotted: str) -> bool:
-    """Whether a dotted name is nn.Module, a layer, or the module class of a framework."""
-    return is_module(dotted) or kind(dotted) in ("module", "loss") or dotted in MODULE_BASES
-
-
-MODULE_BASES = {
-    "pytorch_lightning.LightningModule",
-    "lightning.LightningModule",
-    "lightning.pytorch.LightningModule",
-    "pytorch_lightning.core.LightningModule",
-    "transformers.PreTrainedModel",
-    "torch.nn.Module",
-    "torch_geometric.nn.MessagePassing",
-    "torch_geometric.nn.conv.MessagePassing",
-    "fairseq.models.FairseqEncoder",
-    "fairseq.models.FairseqDecoder",
-}
-"""Base classes from outside torch whose subclasses are modules."""
 
 _BUILTINS = set(dir(builtins))
-
-
-def _function_in(scope: Scope, name: str) -> Scope | None:
-    found = None
-    for child in scope.children:
-        if child.kind == "function" and child.name == name and not _is_setter(child):
-            found = child
-    return found
-
-
-def _decorator_names(function: Scope) -> set[str]:
-    return {dotted_name(decorator.decorator).rsplit(".", 1)[-1] for decorator in function.decorators}
-
-
-def is_static(function: Scope) -> bool:
-    """Whether a method takes no receiver."""
-    return "staticmethod" in _decorator_names(function)
-
-
-def is_property(function: Scope) -> bool:
-    """Whether reading the method's name calls it."""
-    return bool(_decorator_names(function) & {"property", "cached_property"})
-
-
-def _is_setter(function: Scope) -> bool:
-    return any(
-        isinstance(decorator.decorator, cst.Attribute)
-        and decorator.decorator.attr.value in ("setter", "deleter")
-        for decorator in function.decorators
-    )
-
-
-def _is_transforming(decorator: cst.Decorator) -> bool:
-    """Whether a decorator makes something else of what the function returns."""
-    name = dotted_name(decorator.decorator) or dotted_name(getattr(decorator.decorator, "func", None))
-    return name.rsplit(".", 1)[-1] in (
-        "contextmanager",
-        "asynccontextmanager",
-        "singledispatch",
-        "vmap",
-        "jit",
-    )
-
-
-def _own_name(scope: Scope) -> str:
-    """Return what code of a method, or of a function inside one, calls the object."""
-    around: Scope | None = scope
-    while around is not None:
-        if around.owner is not None:
-            return first_parameter(around)
-        around = around.parent
-    return "self"
-
-
-def first_parameter(function: Scope) -> str:
-    """Return the name of `self` in a method; "" where there is no parameter."""
-    node = function.node
-    if not isinstance(node, cst.FunctionDef):
-        return ""
-    return next((parameter.name.value for parameter in all_parameters(node.params)), "")

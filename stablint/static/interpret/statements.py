@@ -25,6 +25,7 @@ from stablint.static.interpret.containers import (
     item,
     iterated,
     stated_by_loop,
+    stored,
     unrolled,
     without,
 )
@@ -128,7 +129,7 @@ def store(
     before = evaluate(interpreter, frame, base)
     path = dotted_name(base)
     if path and frame.env is not None:
-        interpreter.assign(frame, path, interpreter.stored(before, value, node))
+        interpreter.assign(frame, path, stored(interpreter, before, value, node))
 
 
 def _if(interpreter: Interpreter, frame: Frame, node: cst.If) -> None:

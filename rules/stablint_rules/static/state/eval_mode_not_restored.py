@@ -958,7 +958,7 @@ def _has_modes(source: SourceFile, model: Term | None) -> bool:
     for made in facts.terms.options(model) if model is not None else ():
         if not isinstance(made, facts.terms.Instance) or made.scope is None:
             return True
-        forward = interpreter.method_of(made.scope, "forward")
+        forward = interpreter.hierarchy.method_of(made.scope, "forward")
         outcome = interpreter.outcome(forward) if forward is not None else None
         if outcome is None:
             return True
@@ -1018,7 +1018,11 @@ def _overridden(source: SourceFile) -> Iterator[Report]:
         function = next(
             (one for one in scope.children if one.kind == "function" and one.name == "train"), None
         )
-        if function is None or not interpreter.is_module_class(scope) or "self.training" in function.writes:
+        if (
+            function is None
+            or not interpreter.hierarchy.is_module_class(scope)
+            or "self.training" in function.writes
+        ):
             continue
         text = source.code(function.node)
         if "super" not in text and ".train(" not in text and "pass" not in text:

@@ -639,7 +639,7 @@ def _made_in(known: Models, term: Term) -> list[Any]:
 
 def _first_line(known: Models, model: Model, held: Held) -> Any:
     """Return the line that first puts a container into the attribute, in the class or its bases."""
-    for scope in known.interpreter.lineage(model.scope):
+    for scope in known.interpreter.hierarchy.lineage(model.scope):
         for other in known.by_class[scope].attributes.get(held.name, ()) if scope in known.by_class else ():
             if other.lines and _is_plain(other.term):
                 return other.lines[0]

@@ -773,6 +773,6 @@ def _in_lightning(source: SourceFile) -> Iterator[Report]:
         if (
             site.scope.name == "training_step"
             and owner is not None
-            and "Lightning" in (interpreter.outer_base(owner) or "")
+            and "Lightning" in (interpreter.hierarchy.outer_base(owner) or "")
         ):
             yield Report(site.node, "`training_step` clips before Lightning calls `backward()`")

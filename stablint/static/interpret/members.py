@@ -1,0 +1,89 @@
+"""What the attributes of an object of a class of the file hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stablint.static.facts.scopes import Scope
+from stablint.static.facts.terms import Closure, Instance, Receiver, Term, Unknown, join
+from stablint.static.interpret.frame import Environment
+from stablint.static.interpret.invocations import given_to
+from stablint.static.interpret.methods import first_parameter, is_property, is_static
+from stablint.static.interpret.substitution import Substitution
+
+if TYPE_CHECKING:
+    from stablint.static.interpret.interpreter import Interpreter
+
+
+def member(interpreter: Interpreter, scope: Scope, name: str, base: Receiver | Instance) -> Term:
+    """Return what `base.name` holds for an object of a class of the file."""
+    function = interpreter.hierarchy.method_of(scope, name)
+    if function is not None:
+        if is_property(function):
+            outcome = interpreter.outcome(function)
+            return outcome.returns if outcome is not None else Unknown(None, name)
+        return bind_method(function, base)
+    held = _attribute_held(interpreter, scope, name)
+    if held is None:
+        return interpreter.attribute_of(interpreter.receiver(scope), name, None)
+    if isinstance(base, Instance):
+        init = interpreter.hierarchy.method_of(scope, "__init__")
+        if init is not None:
+            from stablint.static.interpret.calls import Arguments
+
+            given = Arguments(base.positional, dict(base.keywords), base.open_arguments)
+            return Substitution(interpreter, given_to(interpreter, init, given, True), init).rebuild(held)
+    return held
+
+
+def _attribute_held(interpreter: Interpreter, scope: Scope, name: str) -> Term | None:
+    key = (scope, name)
+    if key in interpreter._members:
+        return interpreter._members[key]
+    if key in interpreter._resolving:
+        return None
+    interpreter._resolving.add(key)
+    held: list[Term] = []
+    complete = True
+    for one in interpreter.hierarchy.lineage(scope):
+        for function in one.children:
+            if function.kind != "function" or (path := f"{first_parameter(function)}.{name}") == f".{name}":
+                continue
+            if function.name != "__init__" and path not in function.writes:
+                continue
+            env, finished = _env_of(interpreter, function)
+            complete = complete and finished
+            if env is not None and path in env:
+                held.append(env[path])
+        if not held:
+            outcome = interpreter.outcome(one)
+            if outcome is not None and name in outcome.env:
+                held.append(outcome.env[name])
+        if held:
+            break
+    interpreter._resolving.discard(key)
+    result = join(*held) if held else None
+    if complete and result is not None:
+        interpreter._members[key] = result
+    return result
+
+
+def _env_of(interpreter: Interpreter, function: Scope) -> tuple[Environment | None, bool]:
+    outcome = interpreter.outcome(function)
+    if outcome is not None:
+        return outcome.env, True
+    frame = interpreter.frames.get(function)
+    return (frame.env if frame is not None else None), False
+
+
+def inherited_instance(interpreter: Interpreter, scope: Scope) -> Instance | None:
+    """Return what `super().__init__(...)` made of an object whose base is a layer: class Net(nn.Sequential)."""
+    init = interpreter.hierarchy.method_of(scope, "__init__")
+    outcome = interpreter.outcome(init) if init is not None else None
+    made = outcome.env.get("super().__init__") if outcome is not None else None
+    return made if isinstance(made, Instance) else None
+
+
+def bind_method(function: Scope, receiver: Term) -> Closure:
+    """Return a method bound to an object (a static method to nothing)."""
+    return Closure(function, None if is_static(function) else receiver)
