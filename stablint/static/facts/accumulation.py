@@ -174,8 +174,9 @@ def graph_of(term: Term) -> Iterator[Term]:
 
 def _looked_up(item: Item) -> Iterator[Term]:
     """Yield what an item may be: of dicts under a known key, what is known to be put there and nothing else."""
-    known = [one for one in within(item.base, 200) if isinstance(one, Dictionary)]
-    if not known or not isinstance(item.key, Constant) or not isinstance(item.key.value, str):
+    named = isinstance(item.key, Constant) and isinstance(item.key.value, str)
+    known = [one for one in within(item.base, 200) if isinstance(one, Dictionary)] if named else []
+    if not known:
         yield item.base
         return
     for key, value in (pair for one in known for pair in one.items):
