@@ -130,7 +130,7 @@ _OF_SEVERAL = words(
     "conv_transpose3d embedding embedding_bag batch_norm layer_norm group_norm instance_norm rms_norm prelu max min "
     "scaled_dot_product_attention multi_head_attention tensordot kron cross hypot vdot inner scatter scatter_add "
     "scatter_reduce index_add index_copy index_put masked_scatter copy grid_sample triplet_margin_loss "
-    "cosine_embedding_loss margin_ranking_loss gaussian_nll_loss ctc_loss"
+    "cosine_embedding_loss margin_ranking_loss gaussian_nll_loss ctc_loss fmax fmin clamp clamp_min clamp_max"
 )
 """Operations on more tensors than the one or two that stand first."""
 
