@@ -54,3 +54,32 @@ def severities(name: str, code: str) -> list[str]:
 )
 def test_a_recurrent_layer_heeds_its_mode_where_it_has_dropout(layer: str, severity: str) -> None:
     assert severities("eval-mode-not-restored", RECURRENT.replace("LAYER", layer)) == [severity]
+
+
+SAMPLED = """\
+import torch
+from torch import nn
+
+class Scores(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Linear(8, 8)
+
+    def METHOD(self, x):
+        return torch.log(torch.softmax(self.out(x), dim=1))
+
+@torch.no_grad()
+def sample(x):
+    return CALL.argmax(1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "call", "severity"),
+    [("forward", "Scores()(x)", "error"), ("choose", "Scores().choose(x)", "note")],
+)
+def test_a_model_that_a_file_only_samples_from_is_trained_elsewhere(
+    method: str, call: str, severity: str
+) -> None:
+    code = SAMPLED.replace("METHOD", method).replace("CALL", call)
+    assert severities("log-of-softmax", code) == [severity]

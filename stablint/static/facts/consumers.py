@@ -44,7 +44,11 @@ class Uses:
         return self._consumers.get(term, ())
 
     def is_only_shown(self, term: Term) -> bool:
-        """Whether all that is made of a value leaves the graph: it is printed, logged, compared."""
+        """Whether all that is made of a value leaves the graph: it is printed, logged, compared, or not used at all.
+
+        Of a value that is used and neither shown nor kept in the end, the way was lost.
+        """
+        is_shown = not self.of(term)
         seen: set[Term] = set()
         stack = [term]
         while stack:
@@ -57,9 +61,11 @@ class Uses:
             for consumer in self.of(current):
                 if _goes_on(consumer, current):
                     stack.append(consumer)
-                elif not _shows(consumer):
+                elif _shows(consumer):
+                    is_shown = True
+                else:
                     return False
-        return True
+        return is_shown
 
 
 def _goes_on(consumer: Term, part: Term) -> bool:
@@ -72,7 +78,7 @@ def _goes_on(consumer: Term, part: Term) -> bool:
 def _shows(consumer: Term) -> bool:
     match consumer:
         case Operation():
-            return detaches(consumer) or consumer.name in _SHOWING
+            return detaches(consumer) or consumer.name in _SHOWING - {"log"}  # a logarithm shows nothing
         case Call(callee=Attribute(name=name)):
             return name in _SHOWING
         case Call(callee=Reference(dotted=dotted)):

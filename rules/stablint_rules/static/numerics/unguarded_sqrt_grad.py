@@ -259,6 +259,17 @@ def endpoint_error(flow, target, valid):
     )
     return (epe * valid).mean()
 """,
+        # What has its logarithm taken is not thereby logged.
+        """\
+import torch
+from torch import nn
+
+
+class Spread(nn.Module):
+    def forward(self, x, y):
+        spread = torch.sqrt((x - y).pow(2).sum(dim=1))  # flagged
+        return torch.log(spread + 1e-6).mean()
+""",
     ]
 
     good = [
