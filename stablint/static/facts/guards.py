@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from stablint.static.facts.scopes import Block, Scope, syntax
-from stablint.static.facts.statements import block_of, contains
+from stablint.static.facts.statements import block_of
+from stablint.static.nodes import meaningful_children
 
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
@@ -35,14 +36,22 @@ def around(source: SourceFile, statement: cst.CSTNode) -> Iterator[Test]:
 
 def within(statement: cst.CSTNode, node: cst.CSTNode) -> Iterator[Test]:
     """Yield the tests of the conditional expressions between a statement and an expression in it."""
-    for child in statement.children:
-        if contains(child, node):
-            if isinstance(statement, cst.IfExp) and child is not statement.test:
-                yield statement.test, child is statement.body
-            if isinstance(statement, cst.BooleanOperation) and child is statement.right:
-                yield statement.left, isinstance(statement.operator, cst.And)
-            yield from within(child, node)
-            return
+    inner = node
+    for outer in _parents(statement, node) or ():
+        if isinstance(outer, cst.IfExp) and inner is not outer.test:
+            yield outer.test, inner is outer.body
+        if isinstance(outer, cst.BooleanOperation) and inner is outer.right:
+            yield outer.left, isinstance(outer.operator, cst.And)
+        inner = outer
+
+
+def _parents(around: cst.CSTNode, node: cst.CSTNode) -> list[cst.CSTNode] | None:
+    """Return what lies around an expression, innermost first; None where it is not inside."""
+    for child in meaningful_children(around):
+        found = [] if child is node else _parents(child, node)
+        if found is not None:
+            return [*found, around]
+    return None
 
 
 def before(source: SourceFile, statement: cst.CSTNode) -> Iterator[Test]:

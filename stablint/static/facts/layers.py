@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.facts.classes import models
+from stablint.static.facts.classes import Model, models
 from stablint.static.facts.links import Link, Tracing
 from stablint.static.facts.scopes import syntax
 from stablint.static.facts.sites import operations
@@ -20,6 +20,7 @@ from stablint.static.facts.terms import Instance, Operation, Term, Unknown, opti
 from stablint.static.interpret.calls import Arguments, apply
 from stablint.static.interpret.frame import Frame
 from stablint.static.interpret.interpreter import Interpreter
+from stablint.static.interpret.members import inherited_instance
 
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
@@ -53,15 +54,23 @@ def rows(source: SourceFile) -> tuple[Row, ...]:
     for instance in _sequentials(source):
         found += _of(instance.node, _applied(interpreter, instance), wrapped)
     for model in source.ask(models).by_class.values():
-        forward = interpreter.hierarchy.method_of(model.scope, "forward")
-        outcome = interpreter.outcome(forward) if forward is not None else None
-        if outcome is not None:
-            found += _of(model.scope.node, outcome.returns, wrapped)
+        value = _forward(interpreter, model)
+        found += _of(model.scope.node, value, wrapped) if value is not None else []
     for scope in source.ask(syntax).functions:
         outcome = interpreter.outcome(scope) if scope.kind == "function" and scope.owner is None else None
         if outcome is not None:
             found += _of(scope.node, outcome.returns, wrapped)
     return tuple(found)
+
+
+def _forward(interpreter: Interpreter, model: Model) -> Term | None:
+    """Return what a model makes of something: by its forward, or as the Sequential that it inherits from."""
+    forward = interpreter.hierarchy.method_of(model.scope, "forward")
+    if forward is not None:
+        outcome = interpreter.outcome(forward)
+        return outcome.returns if outcome is not None else None
+    layers = inherited_instance(interpreter, model.scope)
+    return _applied(interpreter, layers) if layers is not None and layers.dotted == _SEQUENTIAL else None
 
 
 def _of(owner: cst.CSTNode, value: Term, wrapped: set[cst.CSTNode]) -> list[Row]:

@@ -719,7 +719,7 @@ class Net(nn.Module):
 
     def check(self, source: SourceFile) -> Iterator[Report]:
         """Report what makes the weights of two layers in a row constant."""
-        if _SPELLINGS.isdisjoint(source.ask(facts.syntax).identifiers):
+        if _SPELLINGS.isdisjoint(source.ask(facts.syntax).identifiers) or not _has_constants(source):
             return
         seen: set[object] = set()
         for row in source.ask(facts.rows):
@@ -755,7 +755,24 @@ _CONSTANT = (
     "new_ones",
     "new_full",
 )
+_FILLERS = {"zeros_", "ones_", "constant_", "fill", "zero", "constant"}
 _EVERYTHING = ("values", "change", "freeze")
+
+
+def _has_constants(source: SourceFile) -> bool:
+    """Whether the file makes any weight constant: what lies between layers is then worth a look."""
+    made = source.ask(facts.operations)
+    if any(
+        _is_constant(parameter.operands[0]) for _, parameter in made.named("parameter") if parameter.operands
+    ):
+        return True
+    if any("requires_grad" in made_here.keywords for _, made_here in made.named(*_CONSTANT)):
+        return True
+    return not _FILLERS.isdisjoint(made.by_name) and any(
+        fill.value is not None and name in ("weight", "")
+        for fill, reach in source.ask(facts.reaches).known
+        for _, name in reach.hits
+    )
 
 
 @dataclass(frozen=True, slots=True)
