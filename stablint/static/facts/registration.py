@@ -110,11 +110,9 @@ def registered(source: SourceFile, model: Model) -> set[cst.CSTNode]:
         if around is not None and around.scope in scopes and isinstance(site.term, Call):
             for argument in (*site.term.positional, *site.term.keywords.values()):
                 found |= _made_within(known, argument)
-    for site, made in calls.named("builtin_setattr"):
-        around = known.around(site.scope)
-        if around is not None and around.scope in scopes:
-            for argument in made.operands:
-                found |= _made_within(known, argument)
+    for _, made in calls.named("builtin_setattr"):  # wherever it stands: a helper may be given the layer
+        for argument in made.operands:
+            found |= _made_within(known, argument)
     return found
 
 

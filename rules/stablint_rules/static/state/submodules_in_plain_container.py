@@ -602,6 +602,25 @@ class Pyramid(nn.Module):
     def forward(self, xs):
         return [lateral(x) for lateral, x in zip(self.laterals, xs)]
 """,
+        # put into another network as well, by a helper
+        """\
+from functools import reduce
+from torch import nn
+
+def put(model, path, layer):
+    *parts, last = path.split(".")
+    setattr(reduce(getattr, parts, model), last, layer)
+
+class Adapted(nn.Module):
+    def __init__(self, net, paths):
+        super().__init__()
+        self.net = net
+        self.adapters = dict()
+        for path in paths:
+            adapter = nn.Linear(8, 8)
+            put(net, path, adapter)
+            self.adapters[path] = adapter
+""",
         # keyed by something that is no string, then wrapped
         """\
 from torch import nn
