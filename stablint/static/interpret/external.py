@@ -184,11 +184,17 @@ def _call_sequential(
         return Call(module, arguments.positional, arguments.keywords, node, frame.graph)
     value = arguments.positional[0]
     for layer in layers.items:
-        if isinstance(layer, Repeated):
-            value = Call(layer.item, (value,), {}, node, frame.graph)
+        interpreter.applied += 1
+        if isinstance(layer, Repeated) or interpreter.applied > _MOST_APPLIED:
+            each = layer.item if isinstance(layer, Repeated) else layer
+            value = Call(each, (value,), {}, node, frame.graph)
         else:
             value = apply(interpreter, frame, layer, Arguments((value,)), _node_of(layer, node))
     return value
+
+
+_MOST_APPLIED = 50_000
+"""A file that goes through more layers of Sequentials has some inside one another over and over."""
 
 
 def _node_of(layer: Term, default: cst.Call) -> cst.Call:

@@ -73,6 +73,8 @@ class Interpreter:
         self.invocations: dict[int, dict[Scope, Invocation]] = {}
         """Which functions of the file the call of this id runs, and with what."""
         self.hierarchy = Hierarchy(self)
+        self.applied = 0
+        """How many layers of Sequentials were gone through."""
         self._scopes = {scope.node: scope for scope in (*syntax.functions, *syntax.classes, syntax.module)}
         self._imports: dict[cst.CSTNode, list[tuple[str, Binding]]] = {}
         self._references: dict[str, Reference] = {}
