@@ -193,7 +193,7 @@ def _call_sequential(
     return value
 
 
-_MOST_APPLIED = 50_000
+_MOST_APPLIED = 10_000
 """A file that goes through more layers of Sequentials has some inside one another over and over."""
 
 
