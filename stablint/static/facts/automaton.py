@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from stablint.static.facts.events import Event
-from stablint.static.facts.programs import Branch, Inlined, Leave, Loop, Program
+from stablint.static.facts.programs import Branch, Inlined, Leave, Loop, Program, Step
 
 State = TypeVar("State", bound=Hashable)
 States = frozenset[State]
@@ -27,6 +27,15 @@ class Flow(Generic[State]):
     breaks: States[State] = frozenset()
     continues: States[State] = frozenset()
 
+    def then(self, after: Flow[State]) -> Flow[State]:
+        """Return where both steps lead, the second taken from where the first goes on."""
+        return Flow(
+            after.on,
+            self.returns | after.returns,
+            self.breaks | after.breaks,
+            self.continues | after.continues,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Automaton(Generic[State]):
@@ -37,42 +46,33 @@ class Automaton(Generic[State]):
 
     def run(self, path: Program, states: States[State]) -> Flow[State]:
         """Run along a path."""
-        returns: States[State] = frozenset()
-        breaks: States[State] = frozenset()
-        continues: States[State] = frozenset()
+        flow: Flow[State] = Flow(states)
         for step in path:
-            if not states:
+            if not flow.on:
                 break
-            match step:
-                case Event():
-                    states = self.transfer(states, step)
-                    continue
-                case Leave(how="return"):
-                    returns, states = returns | states, frozenset()
-                    continue
-                case Leave(how="break"):
-                    breaks, states = breaks | states, frozenset()
-                    continue
-                case Leave():
-                    continues, states = continues | states, frozenset()
-                    continue
-                case Branch(ways=ways):
-                    flows = [self.run(way, states) for way in ways]
-                    flow = Flow(
-                        *(frozenset().union(*parts) for parts in zip(*map(_parts, flows), strict=True))
-                    )
-                case Loop(body=body):
-                    flow = self._rounds(body, states)
-                case Inlined(body=body):
-                    inner = self.run(body, states)
-                    flow = Flow(inner.on | inner.returns)
-            states = flow.on
-            returns, breaks, continues = (
-                returns | flow.returns,
-                breaks | flow.breaks,
-                continues | flow.continues,
-            )
-        return Flow(states, returns, breaks, continues)
+            flow = flow.then(self._step(step, flow.on))
+        return flow
+
+    def _step(self, step: Step, states: States[State]) -> Flow[State]:
+        match step:
+            case Event():
+                return Flow(self.transfer(states, step))
+            case Leave(how="return"):
+                return Flow(frozenset(), returns=states)
+            case Leave(how="break"):
+                return Flow(frozenset(), breaks=states)
+            case Leave():
+                return Flow(frozenset(), continues=states)
+            case Branch(ways=ways):
+                flows = [self.run(way, states) for way in ways]
+                return Flow(*(frozenset().union(*parts) for parts in zip(*map(_parts, flows), strict=True)))
+            case Loop(body=body):
+                return self._rounds(body, states)
+            case Inlined(body=body):
+                inner = self.run(body, states)
+                return Flow(inner.on | inner.returns)
+            case _:
+                return Flow(states)
 
     def _rounds(self, body: Program, states: States[State]) -> Flow[State]:
         entered = frozenset(self.enter(state) for state in states)

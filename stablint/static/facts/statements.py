@@ -67,8 +67,8 @@ def rest_of_loop(source: SourceFile, statement: cst.CSTNode) -> list[cst.CSTNode
     block = block_of(source, statement)
     if block is None or block.kind not in ("for", "while") or not isinstance(block.node, cst.For | cst.While):
         return []
-    body = list(block.node.body.body)
-    return list(body[body.index(statement) + 1 :]) if statement in body else []
+    body: list[cst.CSTNode] = list(block.node.body.body)
+    return body[body.index(statement) + 1 :] if statement in body else []
 
 
 def names_in(text: str) -> set[str]:
