@@ -11,7 +11,9 @@ import pytest
 pytest.importorskip("importlinter")
 
 ROOT = Path(__file__).parents[1]
-VERDICT = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True, no_logo=True))"
+VERDICT = (
+    "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True, no_logo=True))"
+)
 
 
 def verdict(root: Path) -> subprocess.CompletedProcess[str]:

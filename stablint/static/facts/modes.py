@@ -34,9 +34,7 @@ def is_of_mode(term: Term) -> bool:
     return False
 
 
-def is_asked(
-    source: SourceFile, node: cst.CSTNode, statement: cst.CSTNode | None, scope: Scope
-) -> bool:
+def is_asked(source: SourceFile, node: cst.CSTNode, statement: cst.CSTNode | None, scope: Scope) -> bool:
     """Whether a place runs only after the mode was asked: in a test, after a return, or where it is called from."""
     if _is_asked_here(source, node, statement):
         return True
