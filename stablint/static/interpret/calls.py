@@ -124,6 +124,8 @@ def apply(interpreter: Interpreter, frame: Frame, callee: Term, arguments: Argum
                 arguments.open or callee.open_arguments,
             )
             return apply(interpreter, frame, inner, more, node)
+        case Attribute(base=base, name=name):  # `step = getattr(x, "exp")`
+            return method(interpreter, frame, base, name, arguments, node)
         case Parameter() if (stand_in := interpreter.stand_in(callee)) is not None:
             return apply(interpreter, frame, stand_in, arguments, node)
         case _:

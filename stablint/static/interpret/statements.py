@@ -291,6 +291,8 @@ def _try(interpreter: Interpreter, frame: Frame, node: cst.Try | cst.TryStar) ->
     ends = []
     for handler in node.handlers:
         frame.env = dict(interrupted or before)
+        if handler.name is not None:
+            bind(interpreter, frame, handler.name.name, Unknown(handler, dotted_name(handler.name.name)))
         run_suite(interpreter, frame, handler.body.body)
         ends.append(frame.env)
     frame.env = after
