@@ -135,7 +135,7 @@ def store(
 def _if(interpreter: Interpreter, frame: Frame, node: cst.If) -> None:
     test = evaluate(interpreter, frame, node.test)
     before = dict(frame.env or {})
-    verdict = truth(test)
+    verdict = truth(test, node.test)
     after = before if verdict is not True else None
     if verdict is not False:
         run_suite(interpreter, frame, node.body.body)
@@ -152,13 +152,13 @@ def _if(interpreter: Interpreter, frame: Frame, node: cst.If) -> None:
     frame.env = join_environments(taken, frame.env)
 
 
-def truth(test: Term) -> bool | None:
-    """Return what a test certainly is: only a literal True or False decides, a flag may be edited by its reader."""
-    return (
-        test.value
-        if isinstance(test, Constant) and isinstance(test.value, bool) and test.node is not None
-        else None
-    )
+def truth(test: Term, node: cst.BaseExpression) -> bool | None:
+    """Return what a test certainly is.
+
+    Only a literal in its place decides, or what differs from round to round: a flag may be edited by its reader.
+    """
+    is_decided = isinstance(test, Constant) and isinstance(test.value, bool) and test.node is node
+    return bool(test.value) if is_decided else None
 
 
 def _for(interpreter: Interpreter, frame: Frame, node: cst.For) -> None:
