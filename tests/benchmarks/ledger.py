@@ -111,9 +111,8 @@ def _table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _own_words(ledger: Ledger) -> str:
-    counts = Counter(found.place.rule for found in ledger.of_the_run)
-    told = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
-    return f"What the run says of files rather than of training: {told or 'nothing'}."
+    told = [f"{found.place.rule} in {_where(found.place, found.line)}" for found in ledger.of_the_run]
+    return f"What the run says of files rather than of training: {', '.join(told) or 'nothing'}."
 
 
 def _remaining(ledger: Ledger) -> Iterator[str]:
