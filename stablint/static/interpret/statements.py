@@ -157,8 +157,9 @@ def truth(test: Term, node: cst.BaseExpression) -> bool | None:
 
     Only a literal in its place decides, or what differs from round to round: a flag may be edited by its reader.
     """
-    is_decided = isinstance(test, Constant) and isinstance(test.value, bool) and test.node is node
-    return bool(test.value) if is_decided else None
+    if isinstance(test, Constant) and isinstance(test.value, bool) and test.node is node:
+        return test.value
+    return None
 
 
 def _for(interpreter: Interpreter, frame: Frame, node: cst.For) -> None:
