@@ -39,7 +39,8 @@ from stablint.static.interpret.external import (
     tensor_method,
 )
 from stablint.static.interpret.invocations import call_closure, instantiate
-from stablint.static.interpret.members import bind_method, inherited_instance, member
+from stablint.static.interpret.members import bind_method, class_member, inherited_instance, member
+from stablint.static.interpret.methods import is_static
 from stablint.static.nodes import dotted_name
 
 if TYPE_CHECKING:
@@ -208,6 +209,8 @@ def method(
             if name in ("add_module", "register_module", "register_buffer", "register_parameter"):
                 _register(interpreter, frame, arguments, node)
             return Call(interpreter.attribute_of(base, name, node), *_plain(arguments), node, frame.graph)
+        case ClassObject(scope=scope) if interpreter.hierarchy.method_of(scope, name) is not None:
+            return _call_of_class(interpreter, frame, base, name, arguments, node)
         case Instance(scope=scope) if scope is not None:
             function = interpreter.hierarchy.method_of(scope, name)
             if function is not None:
@@ -230,6 +233,19 @@ def method(
             return tensor_method(interpreter, frame, base, name, arguments, node)
         case _:
             return tensor_method(interpreter, frame, base, name, arguments, node)
+
+
+def _call_of_class(
+    interpreter: Interpreter, frame: Frame, base: ClassObject, name: str, arguments: Arguments, node: cst.Call
+) -> Term:
+    """`A.make(x)` of a class method, and `A.step(a, x)`, where the object is given first."""
+    held = class_member(interpreter, base, name, node)
+    if not isinstance(held, Closure):
+        return Call(held, arguments.positional, arguments.keywords, node, frame.graph)
+    if held.receiver is None and not is_static(held.function):
+        held = Closure(held.function, arguments.positional[0] if arguments.positional else None)
+        arguments = Arguments(arguments.positional[1:], arguments.keywords, arguments.open)
+    return call_closure(interpreter, frame, held, arguments, node)
 
 
 def _are_lists(terms: tuple[Term, ...]) -> bool:

@@ -11,6 +11,7 @@ import libcst as cst
 from stablint.static.facts.terms import (
     NONE,
     Attribute,
+    ClassObject,
     Constant,
     Dictionary,
     Display,
@@ -37,7 +38,7 @@ from stablint.static.interpret.containers import (
     stated_by_loop,
     unrolled,
 )
-from stablint.static.interpret.members import member
+from stablint.static.interpret.members import class_member, member
 from stablint.static.nodes import dotted_name
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def attribute(interpreter: Interpreter, base: Term, name: str, node: cst.CSTNode
             return member(interpreter, scope, name, base)
         case Instance(scope=scope) if scope is not None:
             return member(interpreter, scope, name, base)
+        case ClassObject():
+            return class_member(interpreter, base, name, node)
         case Either(options=options):
             return join(*(attribute(interpreter, option, name, node, graph) for option in options))
         case Parameter(kind=scope) if scope is not None and (made := interpreter.stand_in(base)) is not None:

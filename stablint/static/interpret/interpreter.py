@@ -26,7 +26,7 @@ from stablint.static.interpret.expressions import evaluate
 from stablint.static.interpret.frame import Environment, Frame, join_environments
 from stablint.static.interpret.hierarchy import Hierarchy
 from stablint.static.interpret.invocations import Invocation
-from stablint.static.interpret.methods import is_static
+from stablint.static.interpret.methods import is_class_method, is_static
 from stablint.static.interpret.statements import grad_mode, run_suite
 from stablint.static.nodes import all_parameters, dotted_name, suite_of
 from stablint.static.torch_api import canonical, kind, operation, signature
@@ -147,7 +147,7 @@ class Interpreter:
         for index, parameter in enumerate(all_parameters(parameters)):
             name = parameter.name.value
             if index == 0 and owner is not None and not is_static(scope):
-                env[name] = self.receiver(owner)
+                env[name] = ClassObject(owner) if is_class_method(scope) else self.receiver(owner)
             elif parameter is parameters.star_arg or parameter is parameters.star_kwarg:
                 env[name] = Unknown(parameter, name)
             else:

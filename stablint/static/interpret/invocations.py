@@ -19,7 +19,13 @@ from stablint.static.facts.terms import (
     Unknown,
 )
 from stablint.static.interpret.frame import Frame
-from stablint.static.interpret.methods import first_parameter, is_static, is_transforming, own_name
+from stablint.static.interpret.methods import (
+    first_parameter,
+    is_class_method,
+    is_static,
+    is_transforming,
+    own_name,
+)
 from stablint.static.interpret.substitution import Substitution
 
 if TYPE_CHECKING:
@@ -70,6 +76,8 @@ def call_closure(
                 frame.env[f"{own}.{path.removeprefix(f'{inner}.')}"] = substitution.rebuild(term)
     if any(is_transforming(decorator) for decorator in function.decorators):
         return Unknown(node)
+    if is_class_method(function) and getattr(closure.receiver, "scope", None) is not function.owner:
+        return Unknown(node)  # what it makes for a subclass
     result = substitution.rebuild(outcome.returns)
     return Repeated(result, node, lazy=True) if outcome.is_generator else result
 

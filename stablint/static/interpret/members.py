@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import libcst as cst
+
 from stablint.static.facts.scopes import Scope
-from stablint.static.facts.terms import Closure, Instance, Receiver, Term, Unknown, join
+from stablint.static.facts.terms import ClassObject, Closure, Instance, Receiver, Term, Unknown, join
 from stablint.static.interpret.frame import Environment
 from stablint.static.interpret.invocations import given_to
-from stablint.static.interpret.methods import first_parameter, is_property, is_static
+from stablint.static.interpret.methods import (
+    first_parameter,
+    function_in,
+    is_class_method,
+    is_property,
+    is_static,
+)
 from stablint.static.interpret.substitution import Substitution
 
 if TYPE_CHECKING:
@@ -21,19 +29,38 @@ def member(interpreter: Interpreter, scope: Scope, name: str, base: Receiver | I
     if function is not None:
         if is_property(function):
             outcome = interpreter.outcome(function)
-            return outcome.returns if outcome is not None else Unknown(None, name)
+            return _made_with(interpreter, outcome.returns, base) if outcome else Unknown(None, name)
         return bind_method(function, base)
     held = _attribute_held(interpreter, scope, name)
     if held is None:
         return interpreter.attribute_of(interpreter.receiver(scope), name, None)
-    if isinstance(base, Instance):
-        init = interpreter.hierarchy.method_of(scope, "__init__")
-        if init is not None:
-            from stablint.static.interpret.calls import Arguments
+    return _made_with(interpreter, held, base)
 
-            given = Arguments(base.positional, dict(base.keywords), base.open_arguments)
-            return Substitution(interpreter, given_to(interpreter, init, given, True), init).rebuild(held)
-    return held
+
+def _made_with(interpreter: Interpreter, held: Term, base: Receiver | Instance) -> Term:
+    """Return what an object holds, with the arguments it was made with."""
+    if not isinstance(base, Instance) or base.scope is None:
+        return held
+    init = interpreter.hierarchy.method_of(base.scope, "__init__")
+    if init is None:
+        return held
+    from stablint.static.interpret.calls import Arguments
+
+    arguments = Arguments(base.positional, dict(base.keywords), base.open_arguments)
+    given = given_to(interpreter, init, arguments, True)
+    return Substitution(interpreter, given, init).rebuild(held)
+
+
+def class_member(interpreter: Interpreter, base: ClassObject, name: str, node: cst.CSTNode | None) -> Term:
+    """Return what `A.name` holds for a class of the file."""
+    for one in interpreter.hierarchy.lineage(base.scope):
+        function = function_in(one, name)
+        if function is not None and not is_property(function):
+            return Closure(function, base if is_class_method(function) else None)
+        outcome = interpreter.outcome(one)
+        if outcome is not None and name in outcome.env:
+            return outcome.env[name]
+    return interpreter.attribute_of(base, name, node)
 
 
 def _attribute_held(interpreter: Interpreter, scope: Scope, name: str) -> Term | None:

@@ -26,6 +26,11 @@ def is_static(function: Scope) -> bool:
     return "staticmethod" in _decorator_names(function)
 
 
+def is_class_method(function: Scope) -> bool:
+    """Whether a method is given the class."""
+    return function.name == "__new__" or "classmethod" in _decorator_names(function)
+
+
 def is_property(function: Scope) -> bool:
     """Whether reading the method's name calls it."""
     return bool(_decorator_names(function) & {"property", "cached_property"})
