@@ -147,3 +147,21 @@ def test_which_functions_a_call_runs_is_known() -> None:
     invocations = source.ask(facts.values).interpreter.invocations
     found = sorted(sorted(scope.name for scope in runs) for runs in invocations.values())
     assert found == [["g"], ["g", "h"]]
+
+
+def test_an_attribute_that_may_be_itself_is_called_once() -> None:
+    source = read(
+        """
+        class A:
+            def __init__(self, get=None):
+                self.get = self.get or get
+                self.f = self.g
+                self.g = self.f
+
+            def run(self, x):
+                return self.get(x), self.f(x), self.g(x)
+
+        A().run(1)
+        """
+    )
+    assert source.ask(facts.operations).values.interpreter.outcomes

@@ -125,7 +125,9 @@ def apply(interpreter: Interpreter, frame: Frame, callee: Term, arguments: Argum
                 arguments.open or callee.open_arguments,
             )
             return apply(interpreter, frame, inner, more, node)
-        case Attribute(base=base, name=name):  # `step = getattr(x, "exp")`
+        case Attribute(base=base, name=name) if not isinstance(base, Receiver | Instance):
+            # `step = getattr(x, "exp")`; of an object of the file, all that `method` knows is already in the term,
+            # and `self.get = self.get or other` would ask for ever.
             return method(interpreter, frame, base, name, arguments, node)
         case Parameter() if (stand_in := interpreter.stand_in(callee)) is not None:
             return apply(interpreter, frame, stand_in, arguments, node)
