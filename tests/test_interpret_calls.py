@@ -151,17 +151,13 @@ def test_which_functions_a_call_runs_is_known() -> None:
 
 def test_an_attribute_that_may_be_itself_is_called_once() -> None:
     source = read(
-        """
-        class A:
-            def __init__(self, get=None):
-                self.get = self.get or get
-                self.f = self.g
-                self.g = self.f
-
-            def run(self, x):
-                return self.get(x), self.f(x), self.g(x)
-
-        A().run(1)
-        """
+        "class A:\n"
+        "    def __init__(self, get=None):\n"
+        "        self.get = self.get or get\n"
+        "        self.f = self.g\n"
+        "        self.g = self.f\n"
+        "    def run(self, x):\n"
+        "        return self.get(x), self.f(x), self.g(x)\n"
+        "A().run(1)\n"
     )
     assert source.ask(facts.operations).values.interpreter.outcomes
