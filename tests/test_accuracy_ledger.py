@@ -8,6 +8,7 @@ from subprocess import CompletedProcess
 
 import pytest
 from benchmarks.judgements import HEADER, VERDICTS, Judgement, place_of, read_judgements, write_judgements
+from hostile_site import install_hostile_pack
 from subprocesses import python
 
 from stablint.registry import load_rules
@@ -40,13 +41,12 @@ def _notebook() -> str:
     return json.dumps({"cells": CELLS, "metadata": language, "nbformat": 4, "nbformat_minor": 5})
 
 
-def ledger(corpus: Path, *arguments: str | Path) -> CompletedProcess[bytes]:
+def ledger(corpus: Path, *arguments: str | Path, site: Path | None = None) -> CompletedProcess[bytes]:
     judgements = corpus.parent / "judgements.tsv"
     if not judgements.exists():
         write_judgements(judgements, [])
-    return python(
-        str(SCRIPT), str(corpus), "--judgements", str(judgements), *map(str, arguments), cwd=corpus.parent
-    )
+    words = (SCRIPT, corpus, "--judgements", judgements, *arguments)
+    return python(*map(str, words), cwd=corpus.parent, path=site)
 
 
 def judge(file: Path, *verdicts: str) -> None:
@@ -102,6 +102,18 @@ def test_of_a_repository_that_is_not_there_nothing_is_gone(corpus: Path) -> None
     assert run.returncode == 1
     assert b"the page has no lines" in run.stderr
     assert page.read_text() == "no markers"
+
+
+def test_nothing_is_published_of_a_run_that_failed(corpus: Path) -> None:
+    site, page = corpus.parent / "site", corpus.parent / "page.md"
+    install_hostile_pack(site)
+    page.write_text(PAGE.read_text())
+    with (corpus / "acme+train/src/train.py").open("a") as file:
+        file.write("# do: raise\n")
+    run = ledger(corpus, "--update", page, site=site)
+    assert run.returncode == 1
+    assert b"stablint itself fails, which is to be mended first, on acme+train/src/train.py" in run.stderr
+    assert page.read_text() == PAGE.read_text()
 
 
 def test_a_line_is_known_by_its_text_and_by_how_many_of_it_came_before() -> None:

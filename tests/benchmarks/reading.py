@@ -52,6 +52,9 @@ def read_corpus(corpus: Path) -> Reading:
     everything = discover([str(corpus)], lambda _: Settings(respect_gitignore=False)).files
     files = Counter(_repository(str(Path(path).relative_to(corpus))) for path in everything)
     findings = json.loads(_run(corpus))
+    failed = sorted({finding["filename"] for finding in findings if finding["name"] == "internal-error"})
+    if failed:
+        raise SystemExit(f"stablint itself fails, which is to be mended first, on {', '.join(failed)}")
     by_file: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for finding in findings:
         by_file[finding["filename"]].append(finding)
@@ -60,7 +63,7 @@ def read_corpus(corpus: Path) -> Reading:
 
 def _run(corpus: Path) -> str:
     run = subprocess.run(COMMAND, cwd=corpus, capture_output=True, text=True, check=False)
-    if run.returncode not in (0, 3):  # 3: a rule has failed on a file, which is one of the findings
+    if run.returncode not in (0, 3):  # 3: stablint has failed on a file, which is one of the findings
         raise SystemExit(f"stablint ended with {run.returncode}:\n{run.stderr}")
     return run.stdout
 
