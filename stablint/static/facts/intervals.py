@@ -592,7 +592,7 @@ def _truncated(term: Operation, look: Look) -> Interval:
 
 def _rounded(term: Operation, look: Look) -> Interval:
     a = look(term.operands[0])
-    if term.positional or term.keywords:
+    if len(term.operands) > 1 or term.positional or term.keywords:
         return TOP  # to some decimals
     return Interval(_whole(round, a.low), _whole(round, a.high))
 
@@ -619,10 +619,6 @@ INTEGERS = {
 """The types that hold no fractions, and carry no gradient."""
 
 
-def _padded(term: Operation, look: Look) -> Interval:
-    return hull([look(term.operands[0]), Interval(0, 0)])
-
-
 def _or(term: Operation, look: Look) -> Interval:
     return hull([look(operand) for operand in term.operands])
 
@@ -638,7 +634,7 @@ def _builtin_max(term: Operation, look: Look) -> Interval:
 
 _TRANSFER: dict[str, Callable[[Operation, Look], Interval]] = {
     "add": _add, "sub": _sub, "neg": _neg, "mul": _mul, "div": _div, "pow": _pow, "sum": _sum,
-    "nansum": _nansum, "unfold": _padded, "to": _converted, "type": _converted, "round": _rounded, "trunc": _truncated,
+    "nansum": _nansum, "to": _converted, "type": _converted, "round": _rounded, "trunc": _truncated,
     "long": _truncated, "short": _truncated, "builtin_int": _truncated, "hardtanh": _hardtanh, "min": _smallest,
     "cumsum": _sum, "prod": _prod, "cumprod": _prod, "exp": _exp, "exp2": _exp, "sqrt": _sqrt, "log": _log,
     "log1p": _log1p, "clamp": _clamp, "clamp_min": _clamp, "clamp_max": _clamp, "maximum": _maximum,
