@@ -78,7 +78,8 @@ class Automaton(Generic[State]):
         entered = frozenset(self.enter(state) for state in states)
         first = self.run(body, entered)
         second = self.run(body, first.on | first.continues)
-        on = entered | first.breaks | second.on | second.continues | second.breaks
+        on = entered | first.on | first.continues | first.breaks
+        on |= second.on | second.continues | second.breaks
         return Flow(on, first.returns | second.returns)
 
 

@@ -112,7 +112,7 @@ def events_of(
     if not isinstance(func, cst.Attribute):
         return _plain_call(known, func, last, arguments, event)
     base = without_none(known.raw(func.value))
-    what = role(base, func.value)
+    what = role(base, func.value) or role(without_none(known.resolve(base)))
     if last in _ENGINES:
         return _backward(base, last, arguments, event, func.value)
     if last == "step":

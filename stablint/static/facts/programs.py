@@ -12,9 +12,9 @@ from stablint.static.facts.evaluation import Values, values
 from stablint.static.facts.events import Event, Kind, events_of
 from stablint.static.facts.gradient_fields import gradient_written
 from stablint.static.facts.scopes import Scope, Syntax, syntax
-from stablint.static.facts.terms import Closure, options
+from stablint.static.facts.terms import Closure, Operation, options
 from stablint.static.interpret.invocations import Invocation
-from stablint.static.interpret.statements import grad_mode
+from stablint.static.interpret.statements import SET_GRAD_ENABLED, grad_mode
 from stablint.static.nodes import meaningful_children, suite_of
 
 if TYPE_CHECKING:
@@ -118,9 +118,14 @@ class _Builder:
                 for part in statement.body:
                     self.statement = statement if len(statement.body) == 1 else part
                     steps += self.simple(part)
-            else:
-                self.statement = statement
-                steps += self.compound(statement)
+                continue
+            self.statement = statement
+            if isinstance(statement, cst.BaseSmallStatement):  # `if done: optimizer.step()` in one line
+                steps += self.simple(statement)
+                continue
+            graph = self.graph
+            steps += self.compound(statement)
+            self.graph = graph
         return tuple(steps)
 
     def inside(self, node: cst.BaseSuite) -> Program:
@@ -142,7 +147,14 @@ class _Builder:
                 if written is not None:
                     kind = Kind.ZERO_GRAD if written == "cleared" else Kind.OPAQUE
                     steps.append(Event(kind, part, self.statement, self.scope))
+                self.switch(part)
                 return steps
+
+    def switch(self, part: cst.CSTNode) -> None:
+        """Note what `torch.set_grad_enabled(False)` on a line of its own switches off."""
+        held = self.known.raw(part.value) if isinstance(part, cst.Expr) else None
+        if isinstance(held, Operation) and held.dotted in SET_GRAD_ENABLED:
+            self.graph = grad_mode(held) is not False
 
     def compound(self, node: cst.CSTNode) -> list[Step]:
         match node:
@@ -178,14 +190,12 @@ class _Builder:
         return [Loop(node, body)] if body else []
 
     def with_statement(self, items: Sequence[cst.WithItem], body: cst.BaseSuite) -> list[Step]:
-        graph = self.graph
         steps: list[Step] = []
         for item in items:
             steps += self.expression(item.item)
             switched = grad_mode(self.known.raw(item.item))
             self.graph = self.graph if switched is None else switched
         steps += self.inside(body)
-        self.graph = graph
         return steps
 
     def try_statement(self, node: cst.Try | cst.TryStar) -> list[Step]:
@@ -196,7 +206,8 @@ class _Builder:
         body, orelse = _finally(body, final), _finally(orelse, final)
         # A handler runs after some part of the body; what training does there is the exception, not the rule.
         if handlers and any(any(isinstance(step, Event | Run) for step in handler) for handler in handlers):
-            return [Branch(node, ((*body, *orelse), *handlers)), *final]
+            ways = tuple(_finally(handler, final) for handler in handlers)
+            return [Branch(node, ((*body, *orelse), *ways)), *final]
         return [*body, *orelse, *final]
 
     def expression(self, node: cst.CSTNode) -> list[Step]:
@@ -213,14 +224,27 @@ class _Builder:
                 steps = self.expression(test)
                 ways = (tuple(self.expression(body)), tuple(self.expression(orelse)))
                 return [*steps, Branch(node, ways)] if any(ways) else steps
+            case cst.DictComp(key=key, value=value, for_in=for_in):
+                return self.comprehension(node, for_in, (key, value))
             case cst.BaseSimpleComp(elt=element, for_in=for_in):
-                inner = tuple(self.expression(element))
-                return [*self.expression(for_in.iter), *self.loop(node, inner)]
+                return self.comprehension(node, for_in, (element,))
             case _:
                 found: list[Step] = []
                 for child in meaningful_children(node):
                     found += self.expression(child)
                 return found
+
+    def comprehension(
+        self, node: cst.CSTNode, part: cst.CompFor, made: Sequence[cst.BaseExpression]
+    ) -> list[Step]:
+        inner: list[Step] = []
+        for test in part.ifs:
+            inner += self.expression(test.test)
+        if part.inner_for_in is not None:
+            inner += self.comprehension(part.inner_for_in, part.inner_for_in, made)
+        else:
+            inner += [step for element in made for step in self.expression(element)]
+        return [*self.expression(part.iter), *self.loop(node, tuple(inner))]
 
     def call(self, node: cst.Call) -> list[Step]:
         runs = self.runs(node)
@@ -267,19 +291,19 @@ def _is_by_hand(step: Step) -> bool:
     )
 
 
-def _finally(program: Program, final: Program) -> Program:
-    """Return a program that also does what stands under `finally` when it returns early."""
+def _finally(program: Program, final: Program, inside_loop: bool = False) -> Program:
+    """Return a program that also does what stands under `finally` when it leaves early."""
     if not final:
         return program
     steps: list[Step] = []
     for step in program:
         match step:
-            case Leave(how="return"):
+            case Leave(how=how) if how == "return" or not inside_loop:
                 steps += [*final, step]
             case Branch(ways=ways):
-                steps.append(replace(step, ways=tuple(_finally(way, final) for way in ways)))
+                steps.append(replace(step, ways=tuple(_finally(way, final, inside_loop) for way in ways)))
             case Loop(body=body):
-                steps.append(replace(step, body=_finally(body, final)))
+                steps.append(replace(step, body=_finally(body, final, inside_loop=True)))
             case _:
                 steps.append(step)
     return tuple(steps)

@@ -58,7 +58,7 @@ def run_suite(interpreter: Interpreter, frame: Frame, body: Sequence[cst.CSTNode
 
 def _expression(interpreter: Interpreter, frame: Frame, node: cst.Expr) -> None:
     value = evaluate(interpreter, frame, node.value)
-    if isinstance(value, Operation) and value.dotted in _SET_GRAD_ENABLED:
+    if isinstance(value, Operation) and value.dotted in SET_GRAD_ENABLED:
         frame.graph = grad_mode(value) is not False
 
 
@@ -263,11 +263,11 @@ def grad_mode(manager: Term) -> bool | None:
         return None if given and flag is not True else False
     if name in _ENABLE_GRAD:
         return True
-    return False if name in _SET_GRAD_ENABLED and flag is False else None
+    return False if name in SET_GRAD_ENABLED and flag is False else None
 
 
 _ENABLE_GRAD = {"torch.enable_grad", "torch.autograd.enable_grad", "torch.autograd.grad_mode.enable_grad"}
-_SET_GRAD_ENABLED = {
+SET_GRAD_ENABLED = {
     "torch.set_grad_enabled",
     "torch.autograd.set_grad_enabled",
     "torch.autograd.grad_mode.set_grad_enabled",
