@@ -268,7 +268,8 @@ class Interpreter:
     def _global_name(self, name: str) -> Term:
         known = self._names.get((None, name))
         if known is None:
-            known = self._names[None, name] = self._starred(name) or self.reference(f"builtins.{name}")
+            builtin = self.reference(f"builtins.{name}") if name in _BUILTINS else Unknown(None, name)
+            known = self._names[None, name] = self._starred(name) or builtin
         return known
 
     def _starred(self, name: str) -> Term | None:
