@@ -166,7 +166,7 @@ TABLE = {
     "2 ** 10": "[1024, 1024]", "float('inf')": "(-inf, inf)", "math.pi": "(-inf, inf)", "None": "(-inf, inf)",
     # names of small numbers
     "eps": "(0, 0.5]", "self.eps": "(0, 0.5]", "self.layer_norm_epsilon": "(0, 0.5]",
-    "epsilon": "(-inf, inf)", "steps": "(-inf, inf)",
+    "epsilon": "(0, 0.5]", "steps": "(-inf, inf)",
     "1 - eps": "[0.5, 1)", "unit + self.eps": "(0, 1.5]", "natural / (natural + eps)": "[0, inf)",
     "two + eps": "(2, 2.5]",
     "-eps": "[-0.5, 0)", "eps - eps": "(-0.5, 0.5)",

@@ -68,7 +68,7 @@ SCOPED = {
     ),
     "nonlocal leaves the module alone": (
         "def f():\n    x = 1\n    def g():\n        nonlocal x\n        x = 2\n    g()\nlook(x)",
-        "builtins.x",
+        "?x",
     ),
     "comprehension has its own": ("def f(x, z):\n    [x.log() for x in z]\n    look(x)", "x"),
     "recursive": ("def f(x):\n    return x if c else f(x.log())\nlook(f(1.0))", "1.0 | def f(log(1.0))"),
@@ -175,7 +175,7 @@ SPELLINGS = {
     "x.unknown(1)": "x.unknown(1)",
     "torch.utils.checkpoint.checkpoint(torch.exp, x, use_reentrant=False)": "exp(x)",
     "nn.Linear(8, n)": "Linear(8, n)",
-    "unheard_of(x)": "builtin_unheard_of(x)", "math.log(x)": "math.log(x)",
+    "unheard_of(x)": "?unheard_of(x)", "math.log(x)": "math.log(x)",
     "torch.nn.Parameter(x)": "parameter(x)",
     "torch.max(x, n)": "max(x, n)", "torch.where(x > 0, x, 1.0)": "where(compare(x, 0, 'GreaterThan'), x, 1.0)",
     "F.softmax(*n)": "softmax()", "F.softmax(x, **n)": "softmax(x)", "F.softmax(*(x, 1))": "softmax(x, 1)",

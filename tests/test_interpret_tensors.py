@@ -37,7 +37,7 @@ def test_in_place(code: str, expected: list[str]) -> None:
 
 
 GRAPH = {
-    "recorded": ("look(p.log(), p + q, -p, m(p))", "log(p)", "add(p, q)", "neg(p)", "builtin_m(p)"),
+    "recorded": ("look(p.log(), p + q, -p, m(p))", "log(p)", "add(p, q)", "neg(p)", "?m(p)"),
     "no_grad": (
         "with torch.no_grad():\n    look(p.log(), p + q, -p, p.x(q), p[1:])\nlook(p.log())",
         "log~(p)",
