@@ -66,13 +66,19 @@ def report(ledger: Ledger, title: str, repositories: Iterable[str]) -> str:
 
 
 def _share(ledger: Ledger, level: str) -> str:
-    counts = Counter(verdict for found, verdict in ledger.found if found.severity == level)
-    judged = sum(counts[verdict] for verdict in VERDICTS)
-    share = f" ({counts['true'] / judged:.0%})" if judged else ""
+    verdicts = [(found.place.rule, verdict) for found, verdict in ledger.found if found.severity == level]
+    unread = sum(verdict == UNJUDGED for _, verdict in verdicts)
+    most = Counter(rule for rule, _ in verdicts).most_common(1)[0][0] if verdicts else "any rule"
+    others = [verdict for rule, verdict in verdicts if rule != most]
     return (
-        f"Of {judged} findings of level {level} that were read, {counts['true']} are true{share}; "
-        f"{counts[UNJUDGED]} were not read."
+        f"Of the findings of level {level}, {_true([verdict for _, verdict in verdicts])}, "
+        f"and without {most}, which has the most, {_true(others)}; {unread} were not read."
     )
+
+
+def _true(verdicts: Sequence[str]) -> str:
+    true, judged = verdicts.count("true"), len(verdicts) - verdicts.count(UNJUDGED)
+    return f"{true} of {judged} are true" + (f" ({true / judged:.1%})" if judged else "")
 
 
 def _by_rule(ledger: Ledger) -> str:
