@@ -50,12 +50,10 @@ def origins(term: Term, through: frozenset[str] | set[str] = REARRANGING) -> Ite
                     stack.append(inner.item)
                 else:
                     stack.append(inner)
-            case Item(base=Operation(name="topk" | "sort", operands=(inner, *_)), key=Constant(value=0)):
-                stack.append(inner)
-            case Item(base=Operation(name=name) as base) if name not in _TUPLE_VALUED:
+            case Item(base=Operation(name=name) as base, key=key) if name not in _TUPLE_VALUED or (
+                isinstance(key, Constant) and key.value == 0 and name in ("topk", "sort")
+            ):
                 stack.append(base)
-            case Attribute(base=Operation(name="topk" | "sort", operands=(inner, *_)), name="values"):
-                stack.append(inner)
             case Item(base=Either() | Item() as base):
                 stack.append(base)
             case Attribute(base=Operation() as base, name="values" | "T"):
