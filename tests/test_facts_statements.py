@@ -84,7 +84,8 @@ def test_expressions_that_only_show_something() -> None:
 
 
 WORKED_ON = {
-    "x.clamp(0)": "x", "F.relu(x)": "x", "torch.relu(x)": "x", "f(x)": "x", "torch.relu(x + 1)": None, "x.y.relu()": None,
+    "x.clamp(0)": "x", "F.relu(x)": "x", "torch.relu(x)": "x", "f(x)": "x", "torch.relu(x + 1)": None,
+    "x.y.relu()": None,
     "torch.zeros()": None, "f(input=x)": None, "x + 1": None,
 }  # fmt: skip
 
