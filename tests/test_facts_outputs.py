@@ -47,7 +47,7 @@ def test_kinds(code: str, expected: OutputKind | None) -> None:
     made = output(term, *kinds)
     assert (facts.outputs.KINDS[made.name] if made is not None else None) == expected
     if expected is not None:
-        others = [kind for kind in kinds if kind != expected]
+        others: list[OutputKind] = [kind for kind in kinds if kind != expected]
         assert output(term, *others) is None
 
 
