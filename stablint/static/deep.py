@@ -70,14 +70,38 @@ def forsake() -> None:
 
 
 def _outcome(job: Callable[[], Any]) -> tuple[bool, Any]:
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, RECURSION_LIMIT))
+    _raised.enter()
     try:
         return True, job()
     except BaseException as error:
         return False, error
     finally:
-        sys.setrecursionlimit(before)
+        _raised.leave()
+
+
+class _RaisedLimit:
+    """The recursion limit, which is the whole process's: high while any job runs, a forsaken one among them."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.jobs = 0
+        self.before = 0
+
+    def enter(self) -> None:
+        with self.lock:
+            if self.jobs == 0:
+                self.before = sys.getrecursionlimit()
+                sys.setrecursionlimit(max(self.before, RECURSION_LIMIT))
+            self.jobs += 1
+
+    def leave(self) -> None:
+        with self.lock:
+            self.jobs -= 1
+            if self.jobs == 0:
+                sys.setrecursionlimit(self.before)
+
+
+_raised = _RaisedLimit()
 
 
 def _start(target: Callable[[], None]) -> threading.Thread:
