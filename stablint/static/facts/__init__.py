@@ -11,6 +11,7 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | the interval of a tensor's elements | `intervals` (functions of terms) | `intervals` |
 | how many dimensions a tensor has | `ranks` (function of terms) | `ranks` |
 | whether a gradient flows through a tensor | `gradients` (functions of terms) | `gradients` |
+| the sizes of a tensor's dimensions, as far as they are known | `shapes` (functions of terms) | `shapes` |
 | what made a tensor, looking through views and casts | `provenance` (functions of terms) | `provenance` |
 | what a tensor is as the input of a loss | `outputs` (functions of terms) | `outputs` |
 | what logarithms are taken of | `logarithms` (functions) | `logarithms` |
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import reaching as reaching
     from stablint.static.facts import registration as registration
     from stablint.static.facts import roles as roles
+    from stablint.static.facts import shapes as shapes
     from stablint.static.facts import spelling as spelling
     from stablint.static.facts import statements as statements
     from stablint.static.facts import terms as terms
