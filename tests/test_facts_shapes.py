@@ -39,7 +39,8 @@ WHOLE = (
     "F.mse_loss(column, line)", "F.mse_loss(column, line, reduction='none')", "F.cross_entropy(rows, line.long() * 0)",
     "nn.L1Loss()(rows, rows)", "torch.where(rows > 0, rows, column)", "torch.sigmoid(layer(rows)) > 0.5",
     "rows.expand_as(rows)", "line.view_as(column)",
-    "rows.new_zeros(4, 1)", "rows.new_ones((4, 1))", "column.expand(-1, 4)", "line.float().cuda() if n else line", "rows.detach().clone()", "table(index)",
+    "rows.new_zeros(4, 1)", "rows.new_ones((4, 1))", "column.expand(-1, 4)",
+    "line.float().cuda() if n else line", "rows.detach().clone()", "table(index)",
     "rows.softmax(1)", "F.dropout(rows, 0.5)", "rows.clamp(min=0)", "rows.view(5, 6, 1)", "rows[:, :]", "rows.std(0)",
     "image(torch.zeros(2, 3, 8, 8)).sum()", "[rows, column][1]", "torch.tensor([[1, 2], [3, 4]])[0]",
 )  # fmt: skip
