@@ -27,6 +27,8 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | tensors made without values | `allocation` (functions) | `allocation` |
 | where tensors get values, and which layers and parameters that reaches | `reaches` (fact) | `reaching` |
 | what was tested on the way to a place | `guards` (functions) | `guards` |
+| where code runs under autocast to float16 | `autocasts` (fact) | `autocasting` |
+| which tensors and models are in float16 | `halves` (fact) | `half_precision` |
 | how the file can spell a name of torch | `spelling` (function) | `spelling` |
 | what happens in training when a function runs, in order | `training_paths` (fact) | `paths` |
 | running a rule's states along such a path | `automaton.Automaton` | `automaton` |
@@ -44,6 +46,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stablint.static.facts import accumulation as accumulation
     from stablint.static.facts import allocation as allocation
+    from stablint.static.facts import autocasting as autocasting
     from stablint.static.facts import automaton as automaton
     from stablint.static.facts import classes as classes
     from stablint.static.facts import conditions as conditions
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import exponentials as exponentials
     from stablint.static.facts import gradients as gradients
     from stablint.static.facts import guards as guards
+    from stablint.static.facts import half_precision as half_precision
     from stablint.static.facts import identity as identity
     from stablint.static.facts import intervals as intervals
     from stablint.static.facts import logarithms as logarithms
@@ -73,9 +77,11 @@ if TYPE_CHECKING:
     from stablint.static.facts import writing as writing
     from stablint.static.facts import zeros as zeros
     from stablint.static.facts.accumulation import accumulations as accumulations
+    from stablint.static.facts.autocasting import autocasts as autocasts
     from stablint.static.facts.classes import models as models
     from stablint.static.facts.consumers import uses as uses
     from stablint.static.facts.evaluation import values as values
+    from stablint.static.facts.half_precision import halves as halves
     from stablint.static.facts.layers import chains as chains
     from stablint.static.facts.layers import rows as rows
     from stablint.static.facts.logs import log_entries as log_entries
@@ -85,6 +91,8 @@ if TYPE_CHECKING:
     from stablint.static.facts.sites import operations as operations
 
 _HOMES = {
+    "autocasts": "autocasting",
+    "halves": "half_precision",
     "accumulations": "accumulation",
     "chains": "layers",
     "rows": "layers",
