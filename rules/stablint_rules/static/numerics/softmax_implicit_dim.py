@@ -388,8 +388,12 @@ def _report(
     if len(ranks) == 1 and None not in ranks:
         (rank,) = ranks
         takes = f"takes dimension {_taken(rank)} of {rank}-D input" if rank else "takes dimension 0"
-        return Report(node, f"{name} without dim {takes}, and another if its shape changes; deprecated", fix=fix)
-    message = f"{name} without dim takes dimension 0 of 1-D and 3-D input and dimension 1 of any other; deprecated"
+        return Report(
+            node, f"{name} without dim {takes}, and another if its shape changes; deprecated", fix=fix
+        )
+    message = (
+        f"{name} without dim takes dimension 0 of 1-D and 3-D input and dimension 1 of any other; deprecated"
+    )
     return Report(node, message, fix=fix)
 
 
