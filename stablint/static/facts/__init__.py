@@ -34,6 +34,8 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | running a rule's states along such a path | `automaton.Automaton` | `automaton` |
 | what a training event is | `events` | `events` |
 | what an object is to training, whether two are one, how it is written | functions | `roles`, `identity`, `writing` |
+| iterators over parameters that can be gone through once, and who does | `consumptions` (fact) | `iterators` |
+| whether a statement runs after another one | functions | `order` |
 | where a statement stands, and how a fix may move it | `statements` (functions) | `statements` |
 
 A fact never has the name of a module here: importing a submodule binds its name in this package.
@@ -58,10 +60,12 @@ if TYPE_CHECKING:
     from stablint.static.facts import half_precision as half_precision
     from stablint.static.facts import identity as identity
     from stablint.static.facts import intervals as intervals
+    from stablint.static.facts import iterators as iterators
     from stablint.static.facts import logarithms as logarithms
     from stablint.static.facts import logs as logs
     from stablint.static.facts import modes as modes
     from stablint.static.facts import narrowing as narrowing
+    from stablint.static.facts import order as order
     from stablint.static.facts import outputs as outputs
     from stablint.static.facts import paths as paths
     from stablint.static.facts import programs as programs
@@ -82,6 +86,7 @@ if TYPE_CHECKING:
     from stablint.static.facts.consumers import uses as uses
     from stablint.static.facts.evaluation import values as values
     from stablint.static.facts.half_precision import halves as halves
+    from stablint.static.facts.iterators import consumptions as consumptions
     from stablint.static.facts.layers import chains as chains
     from stablint.static.facts.layers import rows as rows
     from stablint.static.facts.logs import log_entries as log_entries
@@ -95,6 +100,7 @@ _HOMES = {
     "halves": "half_precision",
     "accumulations": "accumulation",
     "chains": "layers",
+    "consumptions": "iterators",
     "rows": "layers",
     "log_entries": "logs",
     "models": "classes",
