@@ -312,3 +312,18 @@ def test_an_object_knows_its_class_and_arguments() -> None:
     assert made.scope is not None
     assert (made.dotted, outside.dotted) == ("A", "torch.nn.Linear")
     assert (made.open_arguments, outside.open_arguments) == (False, True)
+
+
+def test_a_method_that_calls_itself_is_not_followed_for_ever() -> None:
+    code = """
+class Tree:
+    def depth(self, x):
+        return self.depth(self.child(x)) if x else x
+class Holder:
+    def __init__(self):
+        self.tree = Tree()
+    def run(self, x):
+        return self.tree.depth(x)
+look(Holder().run(1))
+"""
+    assert "depth" in "".join(shown(code))

@@ -66,6 +66,8 @@ class Interpreter:
         self.outcomes: dict[Scope, Outcome] = {}
         self.frames: dict[Scope, Frame] = {}
         self.running: list[Scope] = []
+        self.expanding: list[Scope] = []
+        """The functions of which what they return is being rebuilt with what they are given."""
         self.actuals: dict[Scope, list[dict[str, Term]]] = {}
         """What the calls in this file give to the parameters of each function."""
         self.callers: dict[Scope, set[tuple[Scope, bool]]] = {}

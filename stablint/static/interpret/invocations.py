@@ -67,6 +67,8 @@ def call_closure(
     outcome = interpreter.outcome(function)
     if outcome is None:
         return Call(closure, arguments.positional, arguments.keywords, node, frame.graph)
+    if frame.env is None and function in interpreter.expanding:  # what calls itself is not followed for ever
+        return Call(closure, arguments.positional, arguments.keywords, node, frame.graph)
     substitution = Substitution(interpreter, given, function, closure.receiver, frame.graph)
     if isinstance(closure.receiver, Receiver) and frame.env is not None:
         own = own_name(frame.scope)
@@ -78,7 +80,9 @@ def call_closure(
         return Unknown(node)
     if is_class_method(function) and getattr(closure.receiver, "scope", None) is not function.owner:
         return Unknown(node)  # what it makes for a subclass
+    interpreter.expanding.append(function)
     result = substitution.rebuild(outcome.returns)
+    interpreter.expanding.pop()
     return Repeated(result, node, lazy=True) if outcome.is_generator else result
 
 
