@@ -21,6 +21,7 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | whether a zero is to be expected, or was tested for | `zeros` (functions) | `zeros` |
 | whether a condition leaves out zero | `conditions` (function of terms) | `conditions` |
 | whether code asks for `self.training` before a place | `modes` (functions) | `modes` |
+| whether a model computes something else in train mode | `modality` (function) | `modality` |
 | the nn.Module classes, and what their attributes hold | `models` (fact) | `classes` |
 | which layers and parameters a model knows it has | `registration` (functions) | `registration` |
 | layers in a row; those of torch with nothing between that restores the signal | `rows`, `chains` (facts) | `layers` |
@@ -31,6 +32,7 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | which tensors and models are in float16 | `halves` (fact) | `half_precision` |
 | how the file can spell a name of torch | `spelling` (function) | `spelling` |
 | what happens in training when a function runs, in order | `training_paths` (fact) | `paths` |
+| the same of functions that do not train | `running_paths` (fact) | `paths` |
 | running a rule's states along such a path | `automaton.Automaton` | `automaton` |
 | what a training event is | `events` | `events` |
 | what an object is to training, whether two are one, how it is written | functions | `roles`, `identity`, `writing` |
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import iterators as iterators
     from stablint.static.facts import logarithms as logarithms
     from stablint.static.facts import logs as logs
+    from stablint.static.facts import modality as modality
     from stablint.static.facts import modes as modes
     from stablint.static.facts import narrowing as narrowing
     from stablint.static.facts import order as order
@@ -90,6 +93,7 @@ if TYPE_CHECKING:
     from stablint.static.facts.layers import chains as chains
     from stablint.static.facts.layers import rows as rows
     from stablint.static.facts.logs import log_entries as log_entries
+    from stablint.static.facts.paths import running_paths as running_paths
     from stablint.static.facts.paths import training_paths as training_paths
     from stablint.static.facts.reaching import reaches as reaches
     from stablint.static.facts.scopes import syntax as syntax
@@ -105,6 +109,7 @@ _HOMES = {
     "log_entries": "logs",
     "models": "classes",
     "reaches": "reaching",
+    "running_paths": "paths",
     "training_paths": "paths",
     "values": "evaluation",
     "syntax": "scopes",

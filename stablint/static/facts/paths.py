@@ -11,7 +11,7 @@ from stablint.static.facts.events import Event, Kind
 from stablint.static.facts.identity import same_object
 from stablint.static.facts.inlining import Inliner
 from stablint.static.facts.programs import Branch, Inlined, Loop, Program, training
-from stablint.static.facts.scopes import Scope
+from stablint.static.facts.scopes import Scope, syntax
 
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
@@ -27,13 +27,18 @@ class Root:
 
 def training_paths(source: SourceFile) -> tuple[Root, ...]:
     """Return the functions in which something is stepped or back-propagated, each with its calls followed."""
-    programs = source.ask(training)
-    shape = programs.syntax
+    shape = source.ask(syntax)
     # Gluon's `loss.backward(); trainer.step(n)` looks the same and overwrites gradients by default.
     if not shape.identifiers & {"backward", "manual_backward"} or "mxnet" in shape.packages:
         return ()
+    return tuple(root for root in source.ask(running_paths) if events_in(root.path, Kind.STEP, Kind.BACKWARD))
+
+
+def running_paths(source: SourceFile) -> tuple[Root, ...]:
+    """Return every function in which anything happens that concerns training, each with its calls followed."""
+    programs = source.ask(training)
     roots = (Root(scope, Inliner(programs).path(scope)) for scope in programs.roots())
-    return tuple(root for root in roots if events_in(root.path, Kind.STEP, Kind.BACKWARD))
+    return tuple(root for root in roots if root.path)
 
 
 def events_in(path: Program, *kinds: Kind) -> list[Event]:

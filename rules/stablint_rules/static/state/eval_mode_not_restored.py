@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 from stablint.finding import Applicability, Confidence, Severity
 from stablint.rule import InsertBefore, Mark, ProposedFix, Report, StaticRule
 from stablint.static import facts
-from stablint.static.torch_api.groups import MODE_DEPENDENT, MODE_DEPENDENT_WITH
-from stablint.static.torch_api.signatures import bind, signature
 
 if TYPE_CHECKING:
     from stablint.static.facts.events import Event
     from stablint.static.facts.paths import Root
     from stablint.static.facts.programs import Loop, Program
-    from stablint.static.facts.terms import Operation, Term
+    from stablint.static.facts.terms import Term
     from stablint.static.source import SourceFile
 
 
@@ -939,7 +937,12 @@ def _is_new_each_round(source: SourceFile, model: Term, rounds: Loop) -> bool:
 
 def _report(source: SourceFile, root: Root, rounds: Loop, event: Event, node: object) -> Report:
     related = (Mark(event.node, "set to eval mode here"),) if event.node is not node else ()
-    severity = None if _has_modes(source, event.target) else Severity.NOTE
+    heeds = (
+        facts.modality.heeds_mode(source.ask(facts.values).interpreter, event.target)
+        if event.target
+        else None
+    )
+    severity = Severity.NOTE if heeds is False else None
     message = "the model stays in eval mode: the next rounds train without dropout and batch statistics"
     if severity is Severity.NOTE:
         message = "the model stays in eval mode, which none of its layers heeds"
@@ -950,44 +953,6 @@ def _report(source: SourceFile, root: Root, rounds: Loop, event: Event, node: ob
         related=related,
         fix=_fix(source, root, rounds, event),
     )
-
-
-def _has_modes(source: SourceFile, model: Term | None) -> bool:
-    """Whether a model may have a layer that heeds its mode; only a model known to the last layer has not."""
-    interpreter = source.ask(facts.values).interpreter
-    for made in facts.terms.options(model) if model is not None else ():
-        if not isinstance(made, facts.terms.Instance) or made.scope is None:
-            return True
-        forward = interpreter.hierarchy.method_of(made.scope, "forward")
-        outcome = interpreter.outcome(forward) if forward is not None else None
-        if outcome is None:
-            return True
-        for part in facts.terms.within(outcome.returns):
-            if isinstance(part, facts.terms.Call) or _is_unknown(part):
-                return True
-            if isinstance(part, facts.terms.Operation) and _heeds_mode(part):
-                return True
-    return False
-
-
-def _is_unknown(part: Term) -> bool:
-    """Whether a part of an output may be anything; the bounds of a slice are not known either, but are numbers."""
-    return isinstance(part, facts.terms.Unknown) and part.label != "slice"
-
-
-def _heeds_mode(operation: Operation) -> bool:
-    """Whether a layer differs between train and eval mode: an LSTM does where its dropout is not 0."""
-    if operation.name in MODE_DEPENDENT:
-        return True
-    option, made = MODE_DEPENDENT_WITH.get(operation.name), operation.module
-    known = signature(made.dotted) if isinstance(made, facts.terms.Instance) else None
-    if option is None or known is None or not isinstance(made, facts.terms.Instance):
-        return False
-    bound = bind(known, made.positional, made.keywords, partial=True) or {}
-    given = bound.get(option)
-    if given is None:
-        return made.open_arguments
-    return not (isinstance(given, facts.terms.Constant) and not given.value)
 
 
 def _fix(source: SourceFile, root: Root, rounds: Loop, event: Event) -> ProposedFix | None:
