@@ -6,6 +6,7 @@ from term_text import looked_at, read
 from stablint.static import facts
 from stablint.static.facts.gradients import carries_graph, detaches, is_constant
 from stablint.static.facts.terms import Operation
+from stablint.static.source import SourceFile
 
 KNOWN = """\
     w, layer = nn.Parameter(torch.zeros(3)), nn.Linear(8, 8)
@@ -195,3 +196,22 @@ def test_what_is_trained_through(code: str, expected: bool) -> None:
         for site, operation in source.ask(facts.operations).named("log")
     ]
     assert found == [expected]
+
+
+ABOUT_NETWORKS = {
+    "imports torch.nn": ("import torch.nn as nn\ndef f(x): return x.log()", False),
+    "names it": ("import torch\nclass A(torch.nn.Module):\n    def forward(self, x): return x.log()", False),
+    "goes backward": ("import torch\ndef f(x): return x.log()\nf(x).backward()", False),
+    "only computes": ("import torch\ndef f(x): return x.log()", True),
+    "measures": ("from torch import nn\ndef accuracy(x): return x.log()", True),
+}
+
+
+@pytest.mark.parametrize(("code", "expected"), ABOUT_NETWORKS.values(), ids=ABOUT_NETWORKS)
+def test_what_may_be_for_show(code: str, expected: bool) -> None:
+    source = SourceFile("f.py", code.encode())
+    (found,) = [
+        facts.differentiation.may_be_for_show(source, site.scope)
+        for site, _ in source.ask(facts.operations).named("log")
+    ]
+    assert found is expected

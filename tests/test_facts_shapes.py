@@ -1,5 +1,6 @@
 """What is said of the sizes of tensors holds for the tensors that torch makes."""
 
+import math
 import warnings
 from typing import Any
 
@@ -34,6 +35,8 @@ WHOLE = (
     "line > 0", "rows @ torch.ones(6, 1)", "rows @ torch.ones(6)", "torch.ones(6) @ torch.ones(6)",
     "torch.mm(rows, rows.T)", "torch.cat([rows, rows])", "torch.cat((rows, column), 1)", "torch.cat([line, line])",
     "torch.stack([line, line])", "torch.stack([line, line], dim=1)", "torch.stack((line, line), -1)",
+    "cube @ rows.T", "cube.transpose(1, 2) @ cube", "torch.bmm(cube, cube.permute(0, 2, 1))",
+    "rows / math.sqrt(rows.size(-1))", "rows / rows.shape[-1] ** 0.5",
     "torch.zeros(3, 1)", "torch.ones((2, 2))", "torch.zeros(3)", "torch.rand(2, 1, requires_grad=True)",
     "torch.tensor([1.0, 2.0])", "torch.tensor([[1.0], [2.0]])", "torch.tensor(3.0)", "torch.zeros_like(rows)",
     "F.mse_loss(column, line)", "F.mse_loss(column, line, reduction='none')", "F.cross_entropy(rows, line.long() * 0)",
@@ -56,6 +59,9 @@ PARTLY = {
     "x.flatten()": (Shape((None,), True)),
     "torch.flatten(x, 1)": (Shape((None, None), True)),
     "nn.Flatten()(x)": (Shape((None, None), True)),
+    "torch.mm(x, x)": (Shape((None, None), True)),
+    "torch.bmm(x, x.unknown())": (Shape((None, None, None), True)),
+    "torch.einsum('bqd,bkd->bqk', x, x)": (Shape((None, None, None), True)),
     "torch.arange(n)": (Shape((None,), True)),
     "torch.zeros(n, 1)": (Shape((None, 1), True)),
     "torch.tensor([float(one) for one in x])": (Shape((None,), True)),
@@ -71,6 +77,7 @@ NOT_KNOWN = (
     "x", "x.squeeze()", "x[0]", "x.view(n)", "x.view(*n)", "x.sum(1)", "layer(x)[:, 0]", "layer(x).squeeze(1)",
     "rows[rows > 0]", "rows[..., 0]", "rows.sum(n)", "rows.sum(1, keepdim=n)", "torch.zeros(n)", "x @ line",
     "torch.max(rows, rows)", "torch.cat([rows, x])", "torch.cat(x)", "self.x", "unknown(rows)", "rows.norm(x)",
+    "torch.einsum('...i->...', rows)", "torch.einsum(n, rows)", "rows.size()", "cube @ x", "x @ x",
     "F.mse_loss(x, line, reduction=n)", "layer(x).max(1)[0]", "rows.unknown()", "rows.topk(2)[0]",
 )  # fmt: skip
 
@@ -78,7 +85,7 @@ NOT_KNOWN = (
 @pytest.mark.parametrize("code", WHOLE)
 def test_all_sizes_are_those_of_torch(code: str) -> None:
     torch: Any = pytest.importorskip("torch")
-    space: dict[str, Any] = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional, "n": 0}
+    space: dict[str, Any] = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional, "n": 0, "math": math}
     lines = [line.strip() for line in KNOWN.splitlines()]
     exec("\n".join(lines), space)
     with warnings.catch_warnings(action="ignore"):

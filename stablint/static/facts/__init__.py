@@ -9,7 +9,6 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | what an expression holds, as a symbolic term (`terms`) | `values` (fact) | `evaluation` |
 | every tensor operation by its one short name, objects made by class | `operations` (fact) | `sites` |
 | the interval of a tensor's elements | `intervals` (functions of terms) | `intervals` |
-| how many dimensions a tensor has | `ranks` (function of terms) | `ranks` |
 | whether a gradient flows through a tensor | `gradients` (functions of terms) | `gradients` |
 | the sizes of a tensor's dimensions, as far as they are known | `shapes` (functions of terms) | `shapes` |
 | what made a tensor, looking through views and casts | `provenance` (functions of terms) | `provenance` |
@@ -73,7 +72,6 @@ if TYPE_CHECKING:
     from stablint.static.facts import paths as paths
     from stablint.static.facts import programs as programs
     from stablint.static.facts import provenance as provenance
-    from stablint.static.facts import ranks as ranks
     from stablint.static.facts import reaching as reaching
     from stablint.static.facts import registration as registration
     from stablint.static.facts import roles as roles

@@ -79,7 +79,7 @@ _MEASURING = re.compile(
 
 def _is_about_networks(source: SourceFile) -> bool:
     shape = source.ask(syntax)
-    if "backward" in shape.identifiers:
+    if "backward" in shape.identifiers or "nn" in shape.identifiers:
         return True
     scopes = (shape.module, *shape.functions)
     bindings = (one for scope in scopes for bound in scope.bindings.values() for one in bound)

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from stablint.static.facts.terms import (
     EACH,
     Attribute,
+    Call,
     Constant,
     Display,
     Either,
     Instance,
     Item,
     Operation,
+    Reference,
     Repeated,
     Term,
     Unknown,
@@ -80,6 +82,10 @@ def _of(term: Term, known: dict[Term, Shape], depth: int) -> Shape:
 def _compute(term: Term, look: Look) -> Shape:
     match term:
         case Constant() if number(term) is not None:
+            return SCALAR
+        case Call(callee=Reference(dotted=dotted)) if dotted.startswith("math."):
+            return SCALAR
+        case Item(base=Attribute(name="shape")) | Item(base=Operation(name="size", positional=())):
             return SCALAR
         case Operation(name="max" | "min" | "median" | "var_mean" | "std_mean"):
             return _reduced(term, look) if _dims(term) is None else UNKNOWN
@@ -374,6 +380,10 @@ def _stated(term: Operation, look: Look) -> Shape:
     return _nested(term.operands[0], look) if term.operands else UNKNOWN
 
 
+def _is_number(term: Operation) -> bool:
+    return term.name != "size" or bool(term.positional or term.keywords)
+
+
 def _nested(term: Term, look: Look) -> Shape:
     if isinstance(term, Display):
         inner = _joined([_nested(item, look) for item in term.items]) if term.items else SCALAR
@@ -436,10 +446,30 @@ def _multiplied(term: Operation, look: Look) -> Shape:
             return Shape(left.sizes[:1], True)
         case 1, 1:
             return SCALAR
+        case int(a), int(b) if a >= 2 and b >= 2:
+            batch = broadcast([Shape(left.sizes[:-2], True), Shape(right.sizes[:-2], True)])
+            return Shape((*batch.sizes, left.sizes[-2], right.sizes[-1]), True)
         case None, 2:
             return Shape((right.sizes[1],))
         case _:
             return UNKNOWN
+
+
+def _matrices(rank: int) -> Callable[[Operation, Look], Shape]:
+    """`torch.bmm(x, y)`: what does it takes nothing but so many dimensions."""
+
+    def multiplied(term: Operation, look: Look) -> Shape:
+        made = _multiplied(term, look)
+        return made if made.rank == rank else Shape((None,) * rank, True)
+
+    return multiplied
+
+
+def _einsum(term: Operation, look: Look) -> Shape:
+    texts = [one for one in (*term.operands, *term.positional) if _is_text(one)]
+    formula = str(getattr(texts[0], "value", "")) if texts else ""
+    _, arrow, made = formula.partition("->")
+    return Shape((None,) * len(made.replace(" ", "")), True) if arrow and "." not in made else UNKNOWN
 
 
 def _lost(term: Operation, look: Look) -> Shape:
@@ -482,7 +512,8 @@ _TRANSFER: dict[str, Callable[[Operation, Look], Shape]] = {
     **dict.fromkeys(_ELEMENTWISE_LOSSES, _lost),
     **dict.fromkeys(_MADE, _created),
     **dict.fromkeys(("arange", "linspace", "logspace", "randperm"), _counted),
-    **dict.fromkeys(("matmul", "mm"), _multiplied),
+    "matmul": _multiplied, "mm": _matrices(2), "bmm": _matrices(3), "baddbmm": _matrices(3), "einsum": _einsum,
+    **dict.fromkeys(("size", "numel", "item"), lambda term, look: SCALAR if _is_number(term) else UNKNOWN),
     "compare": _compared, "linear": _linear, "conv1d": _convolution(1), "conv2d": _convolution(2),
     "conv3d": _convolution(3), "embedding": _embedding, "view": _viewed, "reshape": _viewed, "flatten": _flattened,
     "squeeze": _squeezed, "unsqueeze": _unsqueezed, "transpose": _transposed, "permute": _permuted,
