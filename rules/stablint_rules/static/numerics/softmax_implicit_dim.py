@@ -10,6 +10,7 @@ from stablint.rule import Mark, ProposedFix, Replace, Report, StaticRule
 from stablint.static import facts
 
 if TYPE_CHECKING:
+    from stablint.static.facts.shapes import Shape
     from stablint.static.facts.terms import Instance, Operation
     from stablint.static.source import SourceFile
 
@@ -352,7 +353,7 @@ def use(x, layer=nn.Softmax):
         for site, softmax in known.named("softmax", "log_softmax", "softmin"):
             is_function = softmax.module is None and softmax.dotted.startswith("torch.nn.functional.")
             if is_function and not softmax.open_arguments and _is_untold(softmax.argument("dim", 0)):
-                yield _report(source, site.node, softmax.name, _ranks([softmax]))
+                yield _report(source, site.node, softmax.name, _shapes([softmax]))
         for site, layer in known.instances("torch.nn.Softmax", "torch.nn.LogSoftmax", "torch.nn.Softmin"):
             told = layer.keywords.get("dim") or next(iter(layer.positional), None)
             if not layer.open_arguments and _is_untold(told):
@@ -363,58 +364,53 @@ def _is_untold(dim: Any) -> bool:
     return dim is None or (isinstance(dim, facts.terms.Constant) and dim.value is None)
 
 
-def _ranks(softmaxes: list[Operation]) -> set[int | None]:
-    return {facts.ranks.rank(softmax.operands[0]) for softmax in softmaxes if softmax.operands}
+def _shapes(softmaxes: list[Operation]) -> list[Shape]:
+    return [facts.shapes.shape(softmax.operands[0]) for softmax in softmaxes if softmax.operands]
 
 
-def _of_layer(source: SourceFile, layer: Instance) -> tuple[set[int | None], tuple[Mark, ...]]:
-    """Return what the layer is applied to, by number of dimensions, and where it meets three."""
+def _rank(shape: Shape) -> int | None:
+    """Return the number of dimensions; images behind a convolution come in batches, as a rule."""
+    return 4 if not shape.is_whole and len(shape.sizes) == 3 else shape.rank
+
+
+def _of_layer(source: SourceFile, layer: Instance) -> tuple[list[Shape], tuple[Mark, ...]]:
+    """Return the shapes of what the layer is applied to, and where it meets three dimensions."""
     used = [
         softmax
         for _, softmax in source.ask(facts.operations).named("softmax", "log_softmax", "softmin")
         if softmax.module is not None and softmax.module.node is layer.node
     ]
-    meets = [softmax for softmax in used if 3 in _ranks([softmax])]
-    return _ranks(used), tuple(Mark(one.node, "three dimensions here") for one in meets[:1])
+    meets = [softmax for softmax in used if [_rank(shape) for shape in _shapes([softmax])] == [3]]
+    return _shapes(used), tuple(Mark(one.node, "three dimensions here") for one in meets[:1])
 
 
 def _report(
-    source: SourceFile, node: Any, name: str, ranks: set[int | None], related: tuple[Mark, ...] = ()
+    source: SourceFile, node: Any, name: str, shapes: list[Shape], related: tuple[Mark, ...] = ()
 ) -> Report:
-    fix = _fix(source, node, ranks)
+    fix, ranks = _fix(source, node, shapes), {_rank(shape) for shape in shapes}
     if 3 in ranks:
         message = f"{name} without dim goes along dimension 0 of an input of three dimensions: the batch"
         return Report(node, message, Severity.ERROR, related=related, fix=fix)
+    takes = "takes dimension 0 of 1-D and 3-D input and dimension 1 of any other"
     if len(ranks) == 1 and None not in ranks:
-        (rank,) = ranks
-        takes = f"takes dimension {_taken(rank)} of {rank}-D input" if rank else "takes dimension 0"
-        return Report(
-            node, f"{name} without dim {takes}, and another if its shape changes; deprecated", fix=fix
-        )
-    message = (
-        f"{name} without dim takes dimension 0 of 1-D and 3-D input and dimension 1 of any other; deprecated"
-    )
-    return Report(node, message, fix=fix)
+        rank = ranks.pop() or 0
+        takes = f"takes dimension {_taken(rank)} of {rank}-D input, and another if its shape changes"
+    return Report(node, f"{name} without dim {takes}; deprecated", fix=fix)
 
 
-def _is_dim(source: SourceFile, argument: Any) -> bool:
-    """Whether an argument is the None that stands for the dimension."""
-    if argument.keyword is None:
-        return source.code(argument.value) == "None"
-    return bool(argument.keyword.value == "dim")
-
-
-def _taken(rank: int | None) -> int:
+def _taken(rank: int) -> int:
+    """Return the dimension that PyTorch takes where it is told none."""
     return 0 if rank in (0, 1, 3) else 1
 
 
-def _fix(source: SourceFile, node: Any, ranks: set[int | None]) -> ProposedFix | None:
+def _fix(source: SourceFile, node: Any, shapes: list[Shape]) -> ProposedFix | None:
     """Write the dimension down, behind the other arguments."""
     arguments = getattr(node, "args", None)
     if arguments is None:
-        return None  # an operator or a partial
-    is_sure = len(ranks) == 1 and not ranks & {None, 3}
-    dim = f"dim={_taken(next(iter(ranks))) if is_sure else -1}"
+        return None  # a partial
+    ranks = {_rank(shape) for shape in shapes}
+    is_known = len(ranks) == 1 and not ranks & {None, 3}
+    dim = f"dim={_taken(ranks.pop() or 0) if is_known else -1}"
     told = [one for one in arguments if _is_dim(source, one)]
     if told:
         change = Replace(told[0].value, dim.removeprefix("dim="))
@@ -422,5 +418,12 @@ def _fix(source: SourceFile, node: Any, ranks: set[int | None]) -> ProposedFix |
         change = Replace(node, f"{source.code(node.func)}({dim})")
     else:
         change = Replace(arguments[-1].value, f"{source.code(arguments[-1].value)}, {dim}")
-    applicability = Applicability.SAFE if is_sure else Applicability.UNSAFE
-    return ProposedFix(f"write `{dim}`", applicability, (change,))
+    is_safe = is_known and all(shape.is_whole for shape in shapes)
+    return ProposedFix(f"write `{dim}`", Applicability.SAFE if is_safe else Applicability.UNSAFE, (change,))
+
+
+def _is_dim(source: SourceFile, argument: Any) -> bool:
+    """Whether an argument is the None that stands for the dimension."""
+    if argument.keyword is None:
+        return source.code(argument.value) == "None"
+    return bool(argument.keyword.value == "dim")
