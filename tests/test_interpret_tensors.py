@@ -1,7 +1,9 @@
 """In-place methods change variables, and where no gradient is recorded is known."""
 
 import pytest
-from term_text import shown_raw
+from term_text import read, shown_raw
+
+from stablint.static import facts
 
 
 def of(code: str) -> list[str]:
@@ -123,3 +125,10 @@ def test_a_decorated_method_is_called() -> None:
         "        return x.log()\n    def g(self, p):\n        look(self.f(p))"
     )
     assert shown_raw(code) == ["log~(p)"]
+
+
+def test_masks_of_elements_that_are_written_are_read() -> None:
+    """What selects the elements to write is evaluated like any other comparison."""
+    source = read("def f(x, y):\n    x[x == float('nan')] = 0\n    return y < x\n")
+    found = [comparison.positional[0] for comparison in source.ask(facts.comparisons)]
+    assert sorted(str(getattr(name, "value", "")) for name in found) == ["Equal", "LessThan"]

@@ -18,6 +18,7 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | what becomes of a value: is it only shown? | `uses` (fact) | `consumers` |
 | whether what is computed at a place is trained through | `differentiation` (functions) | `differentiation` |
 | whether a zero is to be expected, or was tested for | `zeros` (functions) | `zeros` |
+| every comparison by an operator | `comparisons` (fact) | `comparing` |
 | whether a condition leaves out zero | `conditions` (function of terms) | `conditions` |
 | whether code asks for `self.training` before a place | `modes` (functions) | `modes` |
 | whether a model computes something else in train mode | `modality` (function) | `modality` |
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from stablint.static.facts.accumulation import accumulations as accumulations
     from stablint.static.facts.autocasting import autocasts as autocasts
     from stablint.static.facts.classes import models as models
+    from stablint.static.facts.comparing import comparisons as comparisons
     from stablint.static.facts.consumers import uses as uses
     from stablint.static.facts.evaluation import values as values
     from stablint.static.facts.half_precision import halves as halves
@@ -102,6 +104,7 @@ _HOMES = {
     "halves": "half_precision",
     "accumulations": "accumulation",
     "chains": "layers",
+    "comparisons": "comparing",
     "consumptions": "iterators",
     "rows": "layers",
     "log_entries": "logs",

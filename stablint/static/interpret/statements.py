@@ -102,7 +102,10 @@ def bind(interpreter: Interpreter, frame: Frame, target: cst.CSTNode, value: Ter
             if path:
                 interpreter.assign(frame, path, value)
             interpreter.record(target, value)
-        case cst.Subscript(value=base):
+        case cst.Subscript(value=base, slice=keys):
+            for key in keys:
+                if isinstance(key.slice, cst.Index) and isinstance(key.slice.value, cst.Comparison):
+                    evaluate(interpreter, frame, key.slice.value)  # a mask: `x[x == 0] = 1`
             store(interpreter, frame, base, value, target)
         case cst.Tuple(elements=elements) | cst.List(elements=elements):
             places = range(len(elements))
