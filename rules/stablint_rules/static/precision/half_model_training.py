@@ -361,7 +361,8 @@ def _optimizers(source: SourceFile) -> Iterator[_Optimizer]:
 def _models_of(optimizer: Instance) -> Iterator[Instance]:
     """Yield the models all of whose parameters an optimizer is given."""
     terms = facts.terms
-    given = [*optimizer.positional[:1], *filter(None, [optimizer.keywords.get("params")])]
+    named = optimizer.keywords.get("params")
+    given = [*optimizer.positional[:1], *([named] if named is not None else [])]
     for part in (inner for one in given for inner in terms.within(one, 200)):
         if isinstance(part, terms.Operation) and part.name == "filter":
             return
