@@ -56,3 +56,19 @@ REPEATS = {
 def test_what_repeats(code: str) -> None:
     source, (made, statement) = marked(code)
     assert (order.repeats(source, statement, made) is not None) is REPEATS[code]
+
+
+NAMED = {
+    "opt = look(1)\nlook(2)\nuse(opt)": True,
+    "opt = look(1)\nlook(2)\nuse(other)": False,
+    "opt = look(1)\nuse(opt)\nlook(2)": False,
+    "self.opt = look(1)\nlook(2)": True,
+    "look(1)\nlook(2)": False,
+}
+
+
+@pytest.mark.parametrize("code", NAMED)
+def test_what_is_named_afterwards(code: str) -> None:
+    source, (made, statement) = marked(code)
+    assert order.is_named_after(source, made, statement) is NAMED[code]
+    assert order.is_later(source, made, statement)

@@ -37,6 +37,7 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | what a training event is | `events` | `events` |
 | what an object is to training, whether two are one, how it is written | functions | `roles`, `identity`, `writing` |
 | iterators over parameters that can be gone through once, and who does | `consumptions` (fact) | `iterators` |
+| the optimizers of a file, and whose parameters they take | `optimizers` (fact), functions | `optimised` |
 | whether a statement runs after another one | functions | `order` |
 | where a statement stands, and how a fix may move it | `statements` (functions) | `statements` |
 
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import modality as modality
     from stablint.static.facts import modes as modes
     from stablint.static.facts import narrowing as narrowing
+    from stablint.static.facts import optimised as optimised
     from stablint.static.facts import order as order
     from stablint.static.facts import outputs as outputs
     from stablint.static.facts import paths as paths
@@ -93,6 +95,7 @@ if TYPE_CHECKING:
     from stablint.static.facts.layers import chains as chains
     from stablint.static.facts.layers import rows as rows
     from stablint.static.facts.logs import log_entries as log_entries
+    from stablint.static.facts.optimised import optimizers as optimizers
     from stablint.static.facts.paths import running_paths as running_paths
     from stablint.static.facts.paths import training_paths as training_paths
     from stablint.static.facts.reaching import reaches as reaches
@@ -106,6 +109,7 @@ _HOMES = {
     "chains": "layers",
     "comparisons": "comparing",
     "consumptions": "iterators",
+    "optimizers": "optimised",
     "rows": "layers",
     "log_entries": "logs",
     "models": "classes",

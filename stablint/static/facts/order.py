@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from stablint.static.facts.scopes import Block, syntax
-from stablint.static.facts.statements import block_of
+from stablint.static.facts.statements import block_of, names_in
 
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
@@ -35,6 +35,33 @@ def follows(source: SourceFile, first: cst.CSTNode, second: cst.CSTNode) -> bool
         return False
     asked, needed = _asked(source, left), _asked(source, right)
     return not asked or not needed or asked <= needed or needed <= asked
+
+
+def is_later(source: SourceFile, first: cst.CSTNode, second: cst.CSTNode) -> bool:
+    """Whether a statement is written after another one."""
+    places = source.ask(positions)
+    return places.get(first, -1) < places.get(second, -1)
+
+
+def is_named_after(source: SourceFile, made: cst.CSTNode, statement: cst.CSTNode) -> bool:
+    """Whether what an assignment binds is named after a statement of the same function; an attribute may always be."""
+    if isinstance(made, cst.SimpleStatementLine):
+        made = made.body[0]
+    if not isinstance(made, cst.Assign | cst.AnnAssign):
+        return False
+    targets = [one.target for one in made.targets] if isinstance(made, cst.Assign) else [made.target]
+    if any(not isinstance(target, cst.Name) for target in targets):
+        return True
+    names = {target.value for target in targets if isinstance(target, cst.Name)}
+    places, (scope, _) = source.ask(positions), source.ask(syntax).blocks[made]
+    return any(
+        place > places.get(statement, -1)
+        and home.function is scope.function
+        and names & names_in(source.code(other))
+        for other, (home, _), place in zip(
+            places, source.ask(syntax).blocks.values(), places.values(), strict=True
+        )
+    )
 
 
 def repeats(

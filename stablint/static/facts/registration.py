@@ -77,6 +77,23 @@ def has_state(known: Models, term: Term) -> bool:
     return name is None or name in _WITH_STATE
 
 
+def has_parameters(known: Models, term: Term) -> bool:
+    """Whether something certainly brings parameters of its own: a parameter, a layer, or a module made of them."""
+    if isinstance(term, Operation):
+        return term.name == "parameter"
+    if not isinstance(term, Instance):
+        return False
+    if term.scope is not None:
+        family = (known.by_class.get(scope) for scope in known.interpreter.hierarchy.lineage(term.scope))
+        held = [held.term for one in family if one is not None for held in one.held]
+        return any(
+            has_parameters(known, part) for whole in held for part in within(whole) if part is not term
+        )
+    if term.dotted in CONTAINERS:
+        return any(has_parameters(known, part) for one in term.positional for part in within(one))
+    return is_module_name(term.dotted) and operation(term.dotted) in _WITH_STATE - DROPOUTS - {"rrelu"}
+
+
 def plain_items(term: Term) -> Iterator[Term]:
     """Yield what lies in a list, tuple or dict, also in those inside it."""
     for option in options(term):

@@ -141,6 +141,13 @@ def attribute_assignments(source: SourceFile, *names: str) -> Iterator[tuple[cst
                     yield statement, target.target
 
 
+def bases(target: cst.CSTNode) -> Iterator[cst.BaseExpression]:
+    """Yield what an attribute or element belongs to, innermost first: `a.b[0]`, `a.b` and `a` of `a.b[0].c`."""
+    while isinstance(target, cst.Attribute | cst.Subscript):
+        target = target.value
+        yield target
+
+
 def first_of(loop: cst.CSTNode) -> cst.CSTNode | None:
     """Return the first statement of a loop's body where it stands on a line of its own."""
     if isinstance(loop, cst.For | cst.While) and isinstance(loop.body, cst.IndentedBlock):
