@@ -74,7 +74,7 @@ def _of_outside(interpreter: Interpreter, model: Instance, inside: frozenset[Sco
     name = operation(model.dotted)
     if name is not None:
         return _is_switched(name, model)
-    if _FAMILIES.match(model.dotted) and not model.dotted.endswith("from_pretrained"):
+    if _FAMILIES.match(model.dotted):
         return True
     if is_module(model.dotted) and any(
         _DROPOUT.search(word) and number(value) for word, value in model.keywords.items()
