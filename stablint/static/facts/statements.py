@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -60,6 +60,28 @@ def innermost_loop(source: SourceFile, statement: cst.CSTNode | None) -> Block |
     while block is not None and block.kind not in ("for", "while"):
         block = block.parent
     return block
+
+
+def header(source: SourceFile, loop: cst.CSTNode) -> str:
+    """Return what a loop or comprehension goes over, as it is written; empty for `while`."""
+    match loop:
+        case cst.For(iter=iterable) | cst.CompFor(iter=iterable):
+            return source.code(iterable)
+        case cst.DictComp(for_in=part) | cst.BaseSimpleComp(for_in=part):
+            return source.code(part.iter)
+        case _:
+            return ""
+
+
+def outermost_without(
+    source: SourceFile, statement: cst.CSTNode | None, limits: Sequence[cst.CSTNode]
+) -> cst.CSTNode | None:
+    """Return the outermost loop or `with` around a statement that stands in these loops, or the statement."""
+    found = statement
+    block = block_of(source, statement)
+    while block is not None and block.kind in ("for", "while", "with") and block.node not in limits:
+        found, block = block.node, block.parent
+    return found
 
 
 def rest_of_loop(source: SourceFile, statement: cst.CSTNode) -> list[cst.CSTNode]:
