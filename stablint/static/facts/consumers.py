@@ -12,6 +12,7 @@ from stablint.static.facts.terms import (
     Call,
     Dictionary,
     Display,
+    Either,
     Operation,
     Reference,
     Repeated,
@@ -59,6 +60,8 @@ class Uses:
             if current in self._kept:
                 return False
             for consumer in self.of(current):
+                if _only_counts(consumer, current):
+                    continue
                 if _goes_on(consumer, current):
                     stack.append(consumer)
                 elif _shows(consumer):
@@ -66,6 +69,12 @@ class Uses:
                 else:
                     return False
         return is_shown
+
+
+def _only_counts(consumer: Term, part: Term) -> bool:
+    """Whether a list is asked how long it is: `torch.stack(outs) if len(outs) > 1 else outs[0]`."""
+    is_list = isinstance(part, Display | Repeated | Either)
+    return is_list and isinstance(consumer, Operation) and consumer.name == "len"
 
 
 def _goes_on(consumer: Term, part: Term) -> bool:
@@ -117,5 +126,5 @@ def _keep(term: Term, kept: set[Term]) -> None:
         if current in kept:
             continue
         kept.add(current)
-        if isinstance(current, Display | Dictionary | Repeated) or type(current).__name__ == "Either":
+        if isinstance(current, Display | Dictionary | Repeated | Either):
             stack.extend(parts(current))

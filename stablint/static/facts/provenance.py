@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from stablint.static.facts.terms import (
     Attribute,
+    Call,
     Constant,
     Display,
     Either,
@@ -16,6 +17,7 @@ from stablint.static.facts.terms import (
     Repeated,
     Term,
     number,
+    options,
     same,
     within,
 )
@@ -93,14 +95,64 @@ def is_tensor(term: Term) -> bool:
 def is_difference_of_means(term: Term) -> bool:
     """Whether a term is `(x ** 2).mean() - x.mean() ** 2`: a variance that cancels."""
     difference = made_by(term, "sub")
-    if difference is None or len(difference.operands) < 2:
-        return False
-    left, right = (made_by(operand, "mean", "pow", "square", "mul") for operand in difference.operands[:2])
-    if left is None or right is None or left.name != "mean":
-        return False
-    squared, mean = squared_by(left.operands[0]), squared_by(right)
-    made = made_by(mean, "mean") if mean is not None else None
-    return squared is not None and made is not None and same(squared, made.operands[0])
+    return difference is not None and varied_by(difference) is not None
+
+
+def varied_by(difference: Operation) -> Term | None:
+    """Return x where a difference is its variance: the mean of its squares minus the square of its mean.
+
+    The mean may be a sum divided by a count, or the call of something that is told or said to take a mean.
+    """
+    if difference.name != "sub" or len(difference.operands) != 2:
+        return None
+    of_squares, of_mean = (_only(operand) for operand in difference.operands)
+    squares = [squared_by(_only(part)) for one in options(of_squares) for part in _averages(one)]
+    mean = squared_by(of_mean)
+    if not squares or mean is None:
+        return _scattered(of_squares, of_mean)
+    means = _averages(_only(mean))
+    return next((one for one in squares if one is not None and any(same(one, part) for part in means)), None)
+
+
+def _scattered(of_squares: Term, of_sum: Term) -> Term | None:
+    """Return x of the sum of its squares minus the square of its sum, divided by the count."""
+    square = _summed(of_squares)
+    inner = squared_by(_only(square)) if square is not None else None
+    if inner is None or not isinstance(of_sum, Operation) or of_sum.name != "div":
+        return None
+    root = squared_by(_only(of_sum.operands[0]))
+    total = _summed(_only(root)) if root is not None else None
+    return inner if total is not None and same(total, inner) else None
+
+
+def _only(term: Term) -> Term:
+    """Return what a tensor was made by, where that is one thing."""
+    found = list(origins(term, REARRANGING - {"cat", "stack"}))
+    return found[0] if len(found) == 1 else term
+
+
+def _summed(term: Term) -> Term | None:
+    return term.operands[0] if isinstance(term, Operation) and term.name == "sum" and term.operands else None
+
+
+def _averages(term: Term) -> tuple[Term, ...]:
+    """Return what a term may be the mean of."""
+    match term:
+        case Operation(name="mean" | "nanmean", operands=(inner, *_)):
+            return (inner,)
+        case Operation(name="div", operands=(above, _)):
+            inner = _summed(_only(above))
+            return () if inner is None else (inner,)
+        case Call(callee=Reference(dotted=name) | Attribute(name=name)):
+            told = (*term.positional, *term.keywords.values())
+            is_mean = "mean" in name.rsplit(".", 1)[-1].lower() or any(map(_says_mean, told))
+            return told if is_mean else ()
+        case _:
+            return ()
+
+
+def _says_mean(term: Term) -> bool:
+    return isinstance(term, Constant) and term.value == "mean"
 
 
 def squared_by(term: Term) -> Term | None:
