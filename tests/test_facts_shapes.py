@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from term_text import looked_at
 
-from stablint.static.facts.shapes import Shape, broadcast, shape
+from stablint.static.facts.shapes import shape
+from stablint.static.facts.sizes import Shape, broadcast
 
 KNOWN = """\
     rows, column = torch.randn(5, 6), torch.randn(5, 1)
@@ -127,3 +128,33 @@ def test_one_element_takes_the_size_of_the_other() -> None:
     assert broadcast([Shape((None, 1), True), Shape((None,), True)]) == Shape((None, None), True)
     assert broadcast([Shape((1,)), Shape((), True)]) == Shape((1,))
     assert broadcast([Shape((1,)), Shape()]) == Shape((None,))
+
+
+ARRAYS = {
+    'torch.tensor(table["price"].values)': Shape((None,), True),
+    'torch.from_numpy(table.dropna()["price"].to_numpy())': Shape((None,), True),
+    'torch.Tensor(table["price"].values.astype(np.float32)).unsqueeze(1)': Shape((None, 1), True),
+    'torch.tensor(table[["price"]].values)': Shape(),
+    'torch.tensor(other["price"].values)': Shape(),
+    "torch.from_numpy(ys)": Shape((None,), True),
+    "torch.from_numpy(xs)": Shape(),
+    "torch.FloatTensor(held)": Shape((None,), True),
+    "torch.FloatTensor(held.reshape(-1, 1))": Shape((None, 1), True),
+    "torch.from_numpy(np.random.rand(9, 1))": Shape((9, 1), True),
+    "torch.from_numpy(np.zeros((9, 1)))": Shape((9, 1), True),
+    "torch.from_numpy(np.random.rand(n))": Shape(),
+    "torch.from_numpy(np.linspace(0, 1, n)).float()": Shape((None,), True),
+    "torch.tensor(np.array([1.0, 2.0]))": Shape((2,), True),
+    "torch.from_numpy(np.unknown(3))": Shape(),
+}
+
+
+@pytest.mark.parametrize("code", ARRAYS)
+def test_arrays_of_other_libraries(code: str) -> None:
+    (term,) = looked_at(
+        "import numpy as np\nimport pandas as pd\nfrom sklearn.datasets import make_regression\n"
+        "from sklearn.model_selection import train_test_split\n"
+        "table = pd.read_csv('houses.csv')\nxs, ys = make_regression(n_samples=99)\n"
+        f"kept, rest, shown, held = train_test_split(xs, ys)\nlook({code})\n"
+    )
+    assert shape(term) == ARRAYS[code]

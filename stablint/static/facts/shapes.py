@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
+from stablint.static.facts.arrays import array_shape, nested
+from stablint.static.facts.sizes import (
+    SCALAR,
+    UNKNOWN,
+    Look,
+    Shape,
+    Size,
+    broadcast,
+    joined,
+    stated,
+    stated_size,
+)
 from stablint.static.facts.terms import (
     EACH,
     Attribute,
@@ -20,37 +31,9 @@ from stablint.static.facts.terms import (
     Term,
     Unknown,
     number,
-    options,
 )
 from stablint.static.torch_api import operation
 from stablint.static.torch_api.groups import ACTIVATIONS, DROPOUTS, REDUCTIONS, SOFTMAXES, words
-
-Size = int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The sizes of the last dimensions, None where one is not known; `is_whole` where there are no others."""
-
-    sizes: tuple[Size, ...] = ()
-    is_whole: bool = False
-
-    @property
-    def rank(self) -> int | None:
-        """How many dimensions there are, where that is known."""
-        return len(self.sizes) if self.is_whole else None
-
-    def at(self, dim: int) -> Size:
-        """Return the size of a dimension; negative ones count from the last."""
-        index = dim + len(self.sizes) if dim < 0 else dim
-        is_known = (self.is_whole or dim < 0) and 0 <= index < len(self.sizes)
-        return self.sizes[index] if is_known else None
-
-
-UNKNOWN = Shape()
-SCALAR = Shape((), True)
-
-Look = Callable[[Term], Shape]
 
 
 def shape(term: Term) -> Shape:
@@ -92,7 +75,7 @@ def _compute(term: Term, look: Look) -> Shape:
         case Operation(name=name) if name in _TRANSFER and not term.open_arguments:
             return _TRANSFER[name](term, look)
         case Either(options=parts):
-            return _joined([look(part) for part in parts])
+            return joined([look(part) for part in parts])
         case Attribute(base=Operation(name="max" | "min" | "median") as base, name="values" | "indices"):
             return _reduced(base, look)
         case Item(base=Operation(name="max" | "min" | "median") as base) if _dims(base) is not None:
@@ -109,25 +92,10 @@ def _compute(term: Term, look: Look) -> Shape:
         case Item(base=Operation() as base, key=key) if number(key) is not None or key is EACH:
             row = look(base)
             return Shape(row.sizes[1:], True) if row.is_whole and row.sizes else UNKNOWN
+        case Operation(name=name) if name in _NUMBERS:
+            return SCALAR
         case _:
-            return UNKNOWN
-
-
-def _joined(shapes: list[Shape]) -> Shape:
-    """Return what several shapes have in common."""
-    ranks = {one.rank for one in shapes}
-    if len(ranks) == 1 and None not in ranks:
-        return Shape(
-            tuple(_agreed(sizes) for sizes in zip(*(one.sizes for one in shapes), strict=True)), True
-        )
-    last = [one.sizes for one in shapes]
-    shortest = min(len(sizes) for sizes in last)
-    tails = [sizes[len(sizes) - shortest :] for sizes in last]
-    return Shape(tuple(_agreed(sizes) for sizes in zip(*tails, strict=True)))
-
-
-def _agreed(sizes: tuple[Size, ...]) -> Size:
-    return sizes[0] if len(set(sizes)) == 1 else None
+            return array_shape(term, look)
 
 
 def _batch(loader: Instance, place: int, look: Look) -> Shape:
@@ -144,23 +112,9 @@ def _batch(loader: Instance, place: int, look: Look) -> Shape:
 _TENSORS = "torch.utils.data.TensorDataset"
 
 
-def broadcast(shapes: list[Shape]) -> Shape:
-    """Return the shape of what is computed from tensors element by element."""
-    length = max((len(one.sizes) for one in shapes), default=0)
-    sizes = tuple(_common([_padded(one, place) for one in shapes]) for place in range(-length, 0))
-    return Shape(sizes, all(one.is_whole for one in shapes))
-
-
-def _padded(given: Shape, place: int) -> Size:
-    return given.sizes[place] if -place <= len(given.sizes) else 1 if given.is_whole else None
-
-
-def _common(sizes: list[Size]) -> Size:
-    wide = [size for size in sizes if size != 1]
-    return 1 if not wide else next((size for size in wide if size is not None), None)
-
-
 def _same(term: Operation, look: Look) -> Shape:
+    if term.name in ("float", "int", "bool") and term.dotted.startswith("builtins."):
+        return SCALAR
     return look(term.operands[0]) if term.operands else UNKNOWN
 
 
@@ -182,7 +136,7 @@ def _linear(term: Operation, look: Look) -> Shape:
     if layer is None:
         return Shape((*before.sizes[:-1], None), before.is_whole)
     place = 0 if "Lazy" in layer.dotted else 1
-    made = _size(_given(layer, "out_features", place))
+    made = stated_size(_given(layer, "out_features", place))
     return Shape((*before.sizes[:-1], made), before.is_whole and before.sizes != ())
 
 
@@ -192,18 +146,13 @@ def _given(layer: Instance, name: str, place: int) -> Term | None:
     return layer.positional[place] if place < len(layer.positional) and not layer.open_arguments else None
 
 
-def _size(term: Term | None) -> Size:
-    found = number(term)
-    return found if isinstance(found, int) and found >= 0 else None
-
-
 def _convolution(spatial: int) -> Callable[[Operation, Look], Shape]:
     def convolved(term: Operation, look: Look) -> Shape:
         layer = term.module
         if layer is None:
             return Shape((None,) * (spatial + 1))
         place = 0 if "Lazy" in layer.dotted else 1
-        made = _size(_given(layer, "out_channels", place))
+        made = stated_size(_given(layer, "out_channels", place))
         return Shape((made, *(None,) * spatial))
 
     return convolved
@@ -211,7 +160,7 @@ def _convolution(spatial: int) -> Callable[[Operation, Look], Shape]:
 
 def _embedding(term: Operation, look: Look) -> Shape:
     inner = look(term.operands[0]) if term.operands else UNKNOWN
-    width = _size(_given(term.module, "embedding_dim", 1)) if term.module is not None else None
+    width = stated_size(_given(term.module, "embedding_dim", 1)) if term.module is not None else None
     return Shape((*inner.sizes, width), inner.is_whole)
 
 
@@ -258,15 +207,11 @@ def _without(before: Shape, dims: list[int], size: Size, *, is_kept: bool) -> Sh
 
 
 def _viewed(term: Operation, look: Look) -> Shape:
-    """`x.view(n, -1)`: as many dimensions as there are arguments; a single unknown one may be a whole size."""
+    """`x.view(n, -1)`: as many dimensions as there are arguments."""
     given = (*term.operands[1:], *term.positional)
     if term.dotted.endswith("_as"):
         return look(given[0]) if given else UNKNOWN
-    if len(given) == 1 and isinstance(given[0], Display):
-        given = given[0].items
-    elif len(given) == 1 and number(given[0]) is None:
-        return UNKNOWN
-    return Shape(tuple(_size(one) for one in given), True) if given else UNKNOWN
+    return stated(given)
 
 
 def _flattened(term: Operation, look: Look) -> Shape:
@@ -360,15 +305,8 @@ def _expanded(term: Operation, look: Look) -> Shape:
 
 
 def _created(term: Operation, look: Look) -> Shape:
-    """`torch.zeros(n, 1)`; of a single unknown argument it is not known whether it is a size or all of them."""
-    given = (*term.operands[term.name in _NEW :], *term.positional)
-    if len(given) == 1 and isinstance(given[0], Display):
-        given = given[0].items
-    elif len(given) == 1 and number(given[0]) is None:
-        return UNKNOWN
-    if not given or any(len(options(one)) > 1 for one in given):
-        return UNKNOWN
-    return Shape(tuple(_size(one) for one in given), True)
+    """`torch.zeros(n, 1)`, `x.new_zeros(n, 1)`."""
+    return stated((*term.operands[term.name in _NEW :], *term.positional))
 
 
 def _counted(term: Operation, look: Look) -> Shape:
@@ -377,34 +315,24 @@ def _counted(term: Operation, look: Look) -> Shape:
 
 def _stated(term: Operation, look: Look) -> Shape:
     """`torch.tensor([[1.0], [2.0]])`: sizes are those of the lists."""
-    return _nested(term.operands[0], look) if term.operands else UNKNOWN
+    return nested(term.operands[0], look) if term.operands else UNKNOWN
 
 
 def _is_number(term: Operation) -> bool:
     return term.name != "size" or bool(term.positional or term.keywords)
 
 
-def _nested(term: Term, look: Look) -> Shape:
-    if isinstance(term, Display):
-        inner = _joined([_nested(item, look) for item in term.items]) if term.items else SCALAR
-        return Shape((len(term.items), *inner.sizes), True) if inner.is_whole else UNKNOWN
-    if isinstance(term, Repeated):
-        inner = _nested(term.item, look)
-        is_grown = term.start is not None and not (isinstance(term.start, Display) and not term.start.items)
-        return Shape((None, *inner.sizes), True) if inner.is_whole and not is_grown else UNKNOWN
-    if isinstance(term, Operation) and term.name in _NUMBERS:
-        return SCALAR
-    return look(term)
-
-
-_NUMBERS = words("item len size numel builtin_float builtin_int builtin_bool builtin_len float int")
+def _filled(term: Operation, look: Look) -> Shape:
+    """`torch.Tensor(values)`, `torch.Tensor(n, 1)`."""
+    is_sized = all(number(one) is not None for one in (*term.operands, *term.positional))
+    return _created(term, look) if is_sized else _stated(term, look)
 
 
 def _concatenated(term: Operation, look: Look) -> Shape:
     parts, dim = _joined_parts(term, look), number(term.argument("dim", 0) or Constant(0))
     if parts is None or not isinstance(dim, int):
         return UNKNOWN
-    common = _joined(parts)
+    common = joined(parts)
     count = common.rank
     if count is None or not -count <= dim < count:
         return UNKNOWN
@@ -417,7 +345,7 @@ def _concatenated(term: Operation, look: Look) -> Shape:
 
 def _stacked(term: Operation, look: Look) -> Shape:
     parts, dim = _joined_parts(term, look), number(term.argument("dim", 0) or Constant(0))
-    common = _joined(parts) if parts else UNKNOWN
+    common = joined(parts) if parts else UNKNOWN
     count = common.rank
     if count is None or not isinstance(dim, int) or not -count - 1 <= dim <= count:
         return UNKNOWN
@@ -486,6 +414,7 @@ def _lost(term: Operation, look: Look) -> Shape:
     return _elementwise(term, look) if is_each else UNKNOWN
 
 
+_NUMBERS = words("len builtin_float builtin_int builtin_bool builtin_len")
 _ELEMENTWISE_LOSSES = words(
     "mse_loss l1_loss smooth_l1_loss huber_loss binary_cross_entropy binary_cross_entropy_with_logits "
     "cross_entropy nll_loss poisson_nll_loss"
@@ -495,11 +424,11 @@ _UNARY = words(
     "reciprocal clamp clamp_min clamp_max clip to type type_as float double half bfloat16 long int short bool byte "
     "cuda cpu contiguous clone detach data detach_ requires_grad parameter variable nan_to_num logit pin_memory "
     "masked_fill batch_norm instance_norm layer_norm group_norm rms_norm normalize cumsum cumprod flip roll "
-    "logical_not numpy from_numpy as_tensor asarray deepcopy"
+    "logical_not numpy deepcopy setitem"
 )
 _BINARY = words(
-    "add sub mul div pow maximum minimum floor_divide remainder where lerp logaddexp xlogy atan2 fmod eq ne lt le gt "
-    "ge logical_and logical_or logical_xor"
+    "add sub mul div pow maximum minimum floor_divide remainder where lerp logaddexp xlogy atan2 fmod "
+    "logical_and logical_or logical_xor"
 )
 _NEW = words("new_zeros new_ones new_empty")
 _MADE = words("zeros ones empty rand randn") | _NEW
@@ -508,15 +437,18 @@ _LIKE = words("zeros_like ones_like empty_like rand_like randn_like full_like ra
 _TRANSFER: dict[str, Callable[[Operation, Look], Shape]] = {
     **dict.fromkeys(_UNARY | (ACTIVATIONS - {"glu"}) | DROPOUTS | SOFTMAXES | _LIKE, _same),
     **dict.fromkeys(_BINARY, _elementwise),
+    **dict.fromkeys(("compare", "eq", "ne", "lt", "le", "gt", "ge"), _compared),
     **dict.fromkeys((REDUCTIONS - {"norm", "trace"}) | {"argmax", "argmin"}, _reduced),
     **dict.fromkeys(_ELEMENTWISE_LOSSES, _lost),
     **dict.fromkeys(_MADE, _created),
+    **dict.fromkeys(("tensor", "as_tensor", "asarray", "from_numpy"), _stated),
+    **dict.fromkeys(("Tensor", "FloatTensor", "LongTensor"), _filled),
     **dict.fromkeys(("arange", "linspace", "logspace", "randperm"), _counted),
     "matmul": _multiplied, "mm": _matrices(2), "bmm": _matrices(3), "baddbmm": _matrices(3), "einsum": _einsum,
     **dict.fromkeys(("size", "numel", "item"), lambda term, look: SCALAR if _is_number(term) else UNKNOWN),
-    "compare": _compared, "linear": _linear, "conv1d": _convolution(1), "conv2d": _convolution(2),
+    "linear": _linear, "conv1d": _convolution(1), "conv2d": _convolution(2),
     "conv3d": _convolution(3), "embedding": _embedding, "view": _viewed, "reshape": _viewed, "flatten": _flattened,
     "squeeze": _squeezed, "unsqueeze": _unsqueezed, "transpose": _transposed, "permute": _permuted,
-    "index": _indexed, "gather": _gathered, "expand": _expanded, "tensor": _stated, "cat": _concatenated,
+    "index": _indexed, "gather": _gathered, "expand": _expanded, "cat": _concatenated,
     "stack": _stacked,
 }  # fmt: skip
