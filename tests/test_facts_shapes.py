@@ -25,7 +25,8 @@ def of(code: str) -> Shape:
 
 WHOLE = (
     "rows", "column", "line", "cube", "layer(rows)", "wide(rows).relu()", "net(rows)", "layer(rows).squeeze(-1)",
-    "layer(rows).squeeze(1)", "layer(rows).squeeze()", "rows.squeeze(1)", "line.unsqueeze(1)", "line.unsqueeze(-1)",
+    "layer(rows).squeeze(1)", "layer(rows).squeeze()", "rows.squeeze(1)", "torch.eq(column, line)", "line.ge(column)",
+    "line.unsqueeze(1)", "line.unsqueeze(-1)",
     "line.unsqueeze(0)", "line[:, None]", "line[None]", "rows[:, 0]", "rows[0]", "cube[:, -1, :]", "cube[:, -1]",
     "rows.T", "rows.t()", "cube.transpose(1, 2)", "cube.transpose(-1, 0)", "cube.permute(2, 0, 1)",
     "cube.permute((2, 0, 1))", "rows.view(3, 10)", "rows.view((10, 3))", "rows.reshape(2, 3, 5)", "rows.sum(1)",
@@ -50,6 +51,11 @@ WHOLE = (
 )  # fmt: skip
 
 PARTLY = {
+    "wide(x).max(1)[0]": (Shape((None,), True)),
+    "wide(x).argmax(1, keepdim=True)": (Shape((None, 1), True)),
+    "wide(x).gather(1, n.long().unsqueeze(1).cuda())": (Shape((None, 1), True)),
+    "wide(x).gather(1, n.view(-1, 1))": (Shape((None, 1), True)),
+    "rows.gather(1, n)": (Shape((None, None), True)),
     "layer(x)": (Shape((1,))),
     "wide(layer(x))": (Shape((3,))),
     "image(x)": (Shape((1, None, None))),
@@ -79,7 +85,7 @@ NOT_KNOWN = (
     "rows[rows > 0]", "rows[..., 0]", "rows.sum(n)", "rows.sum(1, keepdim=n)", "torch.zeros(n)", "x @ line",
     "torch.max(rows, rows)", "torch.cat([rows, x])", "torch.cat(x)", "self.x", "unknown(rows)", "rows.norm(x)",
     "torch.einsum('...i->...', rows)", "torch.einsum(n, rows)", "rows.size()", "cube @ x", "x @ x",
-    "F.mse_loss(x, line, reduction=n)", "layer(x).max(1)[0]", "rows.unknown()", "rows.topk(2)[0]",
+    "F.mse_loss(x, line, reduction=n)", "rows.unknown()", "rows.topk(2)[0]",
 )  # fmt: skip
 
 

@@ -187,6 +187,8 @@ def _reduced(term: Operation, look: Look) -> Shape:
     if keep is not None and not isinstance(keep, Constant):
         return UNKNOWN
     is_kept = isinstance(keep, Constant) and keep.value is True
+    if dims == [1] and term.name in _CHOOSING and _is_row(before):
+        return Shape((None, 1) if is_kept else (None,), True)
     return _without(before, dims, 1 if is_kept else None, is_kept=is_kept)
 
 
@@ -294,9 +296,26 @@ def _indexed(term: Operation, look: Look) -> Shape:
     return Shape((*sizes, *rest), True)
 
 
+def _is_row(given: Shape) -> bool:
+    """Whether only the last size is known, as of what a linear layer makes of something."""
+    return len(given.sizes) == 1 and not given.is_whole
+
+
+_CHOOSING = {"max", "min", "argmax", "argmin"}
+"""What is asked for along dimension 1 of what a linear layer gives, one of its outputs, makes it a row a sample."""
+
+
 def _gathered(term: Operation, look: Look) -> Shape:
-    index = term.argument("index", 1)
-    return look(index) if index is not None else UNKNOWN
+    """`q.gather(1, actions.unsqueeze(1))`: the index has as many dimensions as what it selects from."""
+    index, dim = term.argument("index", 1), number(term.argument("dim", 0))
+    given = look(index) if index is not None else UNKNOWN
+    before = look(term.operands[0]) if term.operands else UNKNOWN
+    if given.sizes or dim not in (1, -1) or not (_is_row(before) or before.rank == 2):
+        return given
+    while isinstance(index, Operation) and index.name in ("long", "to", "type", "cuda") and index.operands:
+        index = index.operands[0]
+    is_column = isinstance(index, Operation) and index.name == "unsqueeze"
+    return Shape((None, 1 if is_column else None), True)
 
 
 def _expanded(term: Operation, look: Look) -> Shape:
