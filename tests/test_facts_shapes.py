@@ -9,6 +9,7 @@ from term_text import looked_at
 
 from stablint.static.facts.shapes import shape
 from stablint.static.facts.sizes import Shape, broadcast
+from stablint.static.facts.terms import Display
 
 KNOWN = """\
     rows, column = torch.randn(5, 6), torch.randn(5, 1)
@@ -51,9 +52,7 @@ WHOLE = (
 )  # fmt: skip
 
 PARTLY = {
-    "wide(x).max(1)[0]": (Shape((None,), True)),
-    "wide(x).argmax(1, keepdim=True)": (Shape((None, 1), True)),
-    "wide(x).gather(1, n.long().unsqueeze(1).cuda())": (Shape((None, 1), True)),
+    "rows.gather(1, n.long().unsqueeze(1).cuda())": (Shape((None, 1), True)),
     "wide(x).gather(1, n.view(-1, 1))": (Shape((None, 1), True)),
     "rows.gather(1, n)": (Shape((None, None), True)),
     "layer(x)": (Shape((1,))),
@@ -85,7 +84,7 @@ NOT_KNOWN = (
     "rows[rows > 0]", "rows[..., 0]", "rows.sum(n)", "rows.sum(1, keepdim=n)", "torch.zeros(n)", "x @ line",
     "torch.max(rows, rows)", "torch.cat([rows, x])", "torch.cat(x)", "self.x", "unknown(rows)", "rows.norm(x)",
     "torch.einsum('...i->...', rows)", "torch.einsum(n, rows)", "rows.size()", "cube @ x", "x @ x",
-    "F.mse_loss(x, line, reduction=n)", "rows.unknown()", "rows.topk(2)[0]",
+    "F.mse_loss(x, line, reduction=n)", "rows.unknown()", "rows.topk(2)[0]", "wide(x).max(1)[0]",
 )  # fmt: skip
 
 
@@ -112,6 +111,18 @@ def test_of_what_is_not_known_layers_and_views_say_something(code: str) -> None:
 @pytest.mark.parametrize("code", NOT_KNOWN)
 def test_nothing_is_made_up(code: str) -> None:
     assert of(code) == Shape()
+
+
+def test_what_layers_are_given_may_be_taken_for_rows() -> None:
+    (term,) = looked_at(
+        f"def f(x, n):\n{KNOWN}    look([wide(x).max(1)[0], wide(x).gather(1, n.unsqueeze(1)), x])\n"
+    )
+    assert isinstance(term, Display)
+    assert [shape(item, rows=True) for item in term.items] == [
+        Shape((None,), True),
+        Shape((None, 1), True),
+        Shape(),
+    ]
 
 
 def test_batches_are_rows_of_the_tensors_in_the_dataset() -> None:

@@ -36,9 +36,12 @@ from stablint.static.torch_api import operation
 from stablint.static.torch_api.groups import ACTIVATIONS, DROPOUTS, REDUCTIONS, SOFTMAXES, words
 
 
-def shape(term: Term) -> Shape:
-    """Return the sizes of what a term holds; of layers on something unknown, that of what they append."""
-    return _of(term, {}, 0)
+def shape(term: Term, *, rows: bool = False) -> Shape:
+    """Return the sizes of what a term holds; of layers on something unknown, that of what they append.
+
+    With `rows`, what linear layers are given is taken for one row a sample where nothing else is known of it.
+    """
+    return _of(term, {}, 0, rows)
 
 
 def through(layers: Sequence[Term]) -> Iterator[tuple[Instance, Shape]]:
@@ -52,13 +55,16 @@ def through(layers: Sequence[Term]) -> Iterator[tuple[Instance, Shape]]:
         given = Operation(name, (given,), layer.node, layer.dotted, module=layer)
 
 
-def _of(term: Term, known: dict[Term, Shape], depth: int) -> Shape:
+def _of(term: Term, known: dict[Term, Shape], depth: int, rows: bool) -> Shape:
     if term in known:
         return known[term]
     if depth > 100:
         return UNKNOWN
     known[term] = UNKNOWN
-    result = known[term] = _compute(term, lambda inner: _of(inner, known, depth + 1))
+    result = _compute(term, lambda inner: _of(inner, known, depth + 1, rows))
+    if rows and isinstance(term, Operation) and term.name == "linear" and not result.is_whole:
+        result = Shape((None, *result.sizes), True) if len(result.sizes) == 1 else result
+    known[term] = result
     return result
 
 
@@ -187,8 +193,6 @@ def _reduced(term: Operation, look: Look) -> Shape:
     if keep is not None and not isinstance(keep, Constant):
         return UNKNOWN
     is_kept = isinstance(keep, Constant) and keep.value is True
-    if dims == [1] and term.name in _CHOOSING and _is_row(before):
-        return Shape((None, 1) if is_kept else (None,), True)
     return _without(before, dims, 1 if is_kept else None, is_kept=is_kept)
 
 
@@ -296,21 +300,12 @@ def _indexed(term: Operation, look: Look) -> Shape:
     return Shape((*sizes, *rest), True)
 
 
-def _is_row(given: Shape) -> bool:
-    """Whether only the last size is known, as of what a linear layer makes of something."""
-    return len(given.sizes) == 1 and not given.is_whole
-
-
-_CHOOSING = {"max", "min", "argmax", "argmin"}
-"""What is asked for along dimension 1 of what a linear layer gives, one of its outputs, makes it a row a sample."""
-
-
 def _gathered(term: Operation, look: Look) -> Shape:
     """`q.gather(1, actions.unsqueeze(1))`: the index has as many dimensions as what it selects from."""
     index, dim = term.argument("index", 1), number(term.argument("dim", 0))
     given = look(index) if index is not None else UNKNOWN
     before = look(term.operands[0]) if term.operands else UNKNOWN
-    if given.sizes or dim not in (1, -1) or not (_is_row(before) or before.rank == 2):
+    if given.sizes or dim not in (1, -1) or before.rank != 2:
         return given
     while isinstance(index, Operation) and index.name in ("long", "to", "type", "cuda") and index.operands:
         index = index.operands[0]

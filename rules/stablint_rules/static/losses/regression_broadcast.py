@@ -131,12 +131,18 @@ class Trainer:
         # Q-learning: the value of the action taken, and the best one
         """\
 import torch.nn.functional as F
+from torch import nn
 
 def loss(q, target, batch, gamma):
     states, actions, rewards, following = batch
-    values = q(states).view(-1, 4).gather(1, actions.view(-1, 1))
-    best = target(following).view(-1, 4).max(1)[0].detach()
+    values = q(states).gather(1, actions.unsqueeze(1))
+    best = target(following).max(1)[0].detach()
     return F.smooth_l1_loss(values, rewards + gamma * best)  # flagged
+
+q, target = nn.Linear(8, 4), nn.Linear(8, 4)
+
+def learn(batch):
+    loss(q, target, batch, 0.99).backward()
 """,
         # linear regression without layers
         """\
@@ -224,12 +230,18 @@ class Trainer:
 """,
         """\
 import torch.nn.functional as F
+from torch import nn
 
 def loss(q, target, batch, gamma):
     states, actions, rewards, following = batch
-    values = q(states).view(-1, 4).gather(1, actions.view(-1, 1))
-    best = target(following).view(-1, 4).max(1)[0].detach()
+    values = q(states).gather(1, actions.unsqueeze(1))
+    best = target(following).max(1)[0].detach()
     return F.smooth_l1_loss(values.squeeze(-1), rewards + gamma * best)
+
+q, target = nn.Linear(8, 4), nn.Linear(8, 4)
+
+def learn(batch):
+    loss(q, target, batch, 0.99).backward()
 """,
         """\
 import torch
@@ -400,7 +412,7 @@ def _operands(made: Operation) -> tuple[Term, ...]:
 def _report(source: SourceFile, node: cst.CSTNode, made: Operation) -> Iterator[Report]:
     operands = _operands(made)
     for place, (wide, narrow) in enumerate((operands, operands[::-1]) if len(operands) == 2 else ()):
-        shape = facts.shapes.shape(wide)
+        shape = facts.shapes.shape(wide, rows=True)
         vector = next((one for one in _parts(narrow) if _spreads(shape, one)), None)
         if vector is not None:
             what = _NAMES.get(made.name, made.name)
@@ -422,7 +434,7 @@ def _parts(term: Term) -> Iterator[Shape]:
         if current in seen:
             continue
         seen.add(current)
-        yield facts.shapes.shape(current)
+        yield facts.shapes.shape(current, rows=True)
         if isinstance(current, facts.terms.Operation) and current.name in (
             "add",
             "sub",

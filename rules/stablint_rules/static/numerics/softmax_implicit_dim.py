@@ -10,7 +10,7 @@ from stablint.rule import Mark, ProposedFix, Replace, Report, StaticRule
 from stablint.static import facts
 
 if TYPE_CHECKING:
-    from stablint.static.facts.shapes import Shape
+    from stablint.static.facts.sizes import Shape
     from stablint.static.facts.terms import Instance, Operation
     from stablint.static.source import SourceFile
 
