@@ -469,7 +469,7 @@ def _is_pair(wide: Term, narrow: Term) -> bool:
     inner = list(facts.terms.within(narrow))
     names = {one.name for one in inner if isinstance(one, facts.terms.Operation)}
     return not names & {"parameter", "arange", "linspace", "logspace"} and all(
-        one is not made for one in inner
+        not facts.terms.same(one, made) for one in inner
     )
 
 

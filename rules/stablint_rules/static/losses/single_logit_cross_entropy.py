@@ -10,8 +10,8 @@ from stablint.rule import Mark, Report, StaticRule
 from stablint.static import facts
 
 if TYPE_CHECKING:
-    from stablint.static.facts.sizes import Shape
     from stablint.static.facts.sites import Site
+    from stablint.static.facts.sizes import Shape
     from stablint.static.facts.terms import Instance, Operation, Term
     from stablint.static.source import SourceFile
 
