@@ -141,8 +141,8 @@ def _averages(term: Term) -> tuple[Term, ...]:
         case Operation(name="mean" | "nanmean", operands=(inner, *_)):
             return (inner,)
         case Operation(name="div", operands=(above, _)):
-            inner = _summed(_only(above))
-            return () if inner is None else (inner,)
+            summed = _summed(_only(above))
+            return () if summed is None else (summed,)
         case Call(callee=Reference(dotted=name) | Attribute(name=name)):
             told = (*term.positional, *term.keywords.values())
             is_mean = "mean" in name.rsplit(".", 1)[-1].lower() or any(map(_says_mean, told))
