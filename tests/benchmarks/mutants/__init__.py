@@ -1,0 +1,28 @@
+"""Ways of breaking files that train."""
+
+from __future__ import annotations
+
+from mutants import (
+    clearing,
+    data,
+    epsilons,
+    forward,
+    history,
+    logarithms,
+    losses,
+    models,
+    modes,
+    registration,
+    scaling,
+    stepping,
+    weights,
+)
+from mutants.operator import Operator
+
+_FAMILIES = (
+    *(clearing, stepping, scaling, history, losses, models, logarithms),
+    *(epsilons, weights, registration, modes, forward, data),
+)
+OPERATORS: tuple[Operator, ...] = tuple(
+    each for family in _FAMILIES for each in vars(family).values() if isinstance(each, Operator)
+)

@@ -1,0 +1,121 @@
+"""What a module should hold and no longer does."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from mutants.operator import Mutant, operator, removed, replaced, wrapped
+from mutants.text import Text, expression, method
+
+CONTAINERS = {"torch.nn.ModuleList": "list", "torch.nn.ModuleDict": "dict", "torch.nn.ParameterList": "list"}
+EMPTY = {"list": "[]", "dict": "{}"}
+WEIGHTLESS = ("ReLU", "Dropout", "Identity", "GELU", "Tanh", "Sigmoid", "LeakyReLU", "MaxPool2d", "Upsample")
+
+
+@operator(b"nn.", "submodules-in-plain-container")
+def plain_container(text: Text) -> Iterator[Mutant]:
+    """Layers are neither trained nor moved nor saved, where an attribute gets its ModuleList, ModuleDict or
+    ParameterList as a plain list or dict; not where the class gives its content to another module.
+    """
+    for call in text.calls:
+        kind, owner, statement = CONTAINERS.get(text.name(call.func)), text.owner(call), text.statement(call)
+        if (
+            kind is None
+            or owner is None
+            or not isinstance(statement, ast.Assign)
+            or statement.value is not call
+        ):
+            continue
+        target = text.code(statement.targets[0])
+        if not target.startswith("self.") or f"*{target}" in ast.unparse(owner) or len(call.args) > 1:
+            continue
+        content = text.code(call.args[0]) if call.args else ""
+        code = EMPTY[kind] if not content else content if _is_literal(call.args[0]) else f"{kind}({content})"
+        weightless = any(f".{name}(" in content for name in WEIGHTLESS)
+        doubt = "the layers may have no weights" if weightless else ""
+        yield Mutant((replaced(text, call, code),), call.lineno, doubt)
+
+
+def _is_literal(node: ast.expr) -> bool:
+    return isinstance(node, (ast.List, ast.Dict, ast.ListComp, ast.DictComp))
+
+
+@operator(b"register_buffer", "tensor-attribute-not-buffer")
+def attribute_for_buffer(text: Text) -> Iterator[Mutant]:
+    """A tensor is neither moved nor saved with its module, wherever register_buffer becomes an assignment."""
+    for call in text.calls:
+        owner = text.owner(call)
+        if method(call, "register_buffer") is None or owner is None or len(call.args) < 2:
+            continue
+        receiver, name, value = method(call, "register_buffer"), call.args[0], call.args[1]
+        statement = text.statement(call)
+        if expression(statement) is not call or not isinstance(name, ast.Constant) or receiver is None:
+            continue
+        if isinstance(value, ast.Constant) or ast.unparse(receiver) != "self":
+            continue
+        body = ast.unparse(owner)
+        moved = any(f"self.{name.value}.{move}(" in body for move in ("to", "cuda", "type_as"))
+        code = f"self.{name.value} = {text.code(value)}"
+        doubt = "the class moves it by hand" if moved else _doubt(text, value)
+        yield Mutant((replaced(text, statement, code),), call.lineno, doubt)
+
+
+def _doubt(text: Text, value: ast.expr) -> str:
+    function = text.function(value)
+    is_parameter = isinstance(value, ast.Name) and isinstance(function, ast.FunctionDef)
+    named = [each.arg for each in function.args.args] if isinstance(function, ast.FunctionDef) else []
+    given = is_parameter and isinstance(value, ast.Name) and value.id in named
+    return "nothing in the class says that it is a tensor" if given else ""
+
+
+@operator(b"Parameter(", "parameter-wrapped-by-op")
+def moved_parameter(text: Text) -> Iterator[Mutant]:
+    """The attribute is no leaf and not registered, wherever a Parameter is moved to the device after it was made."""
+    for call in text.calls:
+        statement = text.statement(call)
+        if text.name(call.func) != "torch.nn.Parameter" or not isinstance(statement, ast.Assign):
+            continue
+        if statement.value is call and text.code(statement.targets[0]).startswith("self."):
+            yield Mutant(wrapped(text, call, "", ".cuda()"), call.lineno)
+
+
+@operator(b"super", "missing-super-init")
+def no_super_init(text: Text) -> Iterator[Mutant]:
+    """torch refuses the first layer, wherever a direct subclass of Module that assigns layers does not call the
+    constructor of its base.
+    """
+    for owner in text.tree.body:
+        if not isinstance(owner, ast.ClassDef) or [text.name(base) for base in owner.bases] != [
+            "torch.nn.Module"
+        ]:
+            continue
+        init = next((e for e in owner.body if isinstance(e, ast.FunctionDef) and e.name == "__init__"), None)
+        for statement in init.body if init else ():
+            code = text.code(statement)
+            if code.startswith("super(") and code.endswith("__init__()") and _assigns_layers(text, init):
+                yield Mutant(removed(text, statement), statement.lineno)
+
+
+def _assigns_layers(text: Text, init: ast.AST | None) -> bool:
+    return init is not None and any(
+        isinstance(each, ast.Assign)
+        and isinstance(each.value, ast.Call)
+        and text.name(each.value.func).startswith("torch.nn.")
+        and ast.unparse(each.targets[0]).startswith("self.")
+        for each in ast.walk(init)
+    )
+
+
+@operator(b"requires_grad", "ineffective-freeze")
+def freeze_module(text: Text) -> Iterator[Mutant]:
+    """Nothing is frozen, wherever a loop over the parameters of a module becomes an assignment to the module."""
+    for loop in ast.walk(text.tree):
+        if not isinstance(loop, ast.For) or len(loop.body) != 1 or not isinstance(loop.body[0], ast.Assign):
+            continue
+        target, module = loop.body[0].targets[0], method(loop.iter, "parameters")
+        if not isinstance(target, ast.Attribute) or target.attr != "requires_grad" or module is None:
+            continue
+        if ast.unparse(target.value) == ast.unparse(loop.target) and not loop.orelse:
+            code = f"{text.code(module)}.requires_grad = {text.code(loop.body[0].value)}"
+            yield Mutant((replaced(text, loop, code),), loop.lineno)
