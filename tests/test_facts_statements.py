@@ -277,3 +277,35 @@ def test_values_of_a_mode() -> None:
     values = source.ask(facts.values)
     (site,) = looks(source)
     assert [modes.is_of_mode(values.raw(one.value)) for one in site.node.args] == [True, False, True]
+
+
+MODULI = {
+    "if i % n == 0: look(1)": "n",
+    "if (i + 1) % a.b != 0 or last: look(1)": "a.b",
+    "if i > n: look(1)": None,
+}
+
+
+@pytest.mark.parametrize("code", MODULI)
+def test_the_n_of_every_nth_round(code: str) -> None:
+    source, (statement,) = marked(code)
+    block = statements.block_of(source, statement)
+    assert block is not None
+    n = statements.modulus(block.node)
+    assert (source.code(n) if n is not None else None) == MODULI[code]
+
+
+TIMES = {
+    "for _ in range(n): look(1)": "n",
+    "for _ in range(1, n): look(1)": None,
+    "for _ in n: look(1)": None,
+}
+
+
+@pytest.mark.parametrize("code", TIMES)
+def test_the_n_of_a_loop(code: str) -> None:
+    source, (statement,) = marked(code)
+    loop = statements.innermost_loop(source, statement)
+    assert loop is not None
+    n = statements.times(loop.node)
+    assert (source.code(n) if n is not None else None) == TIMES[code]

@@ -37,6 +37,7 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | what a training event is | `events` | `events` |
 | what an object is to training, whether two are one, how it is written | functions | `roles`, `identity`, `writing` |
 | iterators over parameters that can be gone through once, and who does | `consumptions` (fact) | `iterators` |
+| whether a loss is a mean or a sum over samples | `reductions` (function of terms) | `reductions` |
 | the optimizers of a file, and whose parameters they take | `optimizers` (fact), functions | `optimised` |
 | whether a statement runs after another one | functions | `order` |
 | where a statement stands, and how a fix may move it | `statements` (functions) | `statements` |
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import differentiation as differentiation
     from stablint.static.facts import events as events
     from stablint.static.facts import exponentials as exponentials
+    from stablint.static.facts import gradient_fields as gradient_fields
     from stablint.static.facts import gradients as gradients
     from stablint.static.facts import guards as guards
     from stablint.static.facts import half_precision as half_precision
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import programs as programs
     from stablint.static.facts import provenance as provenance
     from stablint.static.facts import reaching as reaching
+    from stablint.static.facts import reductions as reductions
     from stablint.static.facts import registration as registration
     from stablint.static.facts import roles as roles
     from stablint.static.facts import shapes as shapes

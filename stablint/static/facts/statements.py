@@ -10,6 +10,7 @@ import libcst as cst
 
 from stablint.static.facts.evaluation import values
 from stablint.static.facts.scopes import Block, Syntax, syntax
+from stablint.static.nodes import meaningful_children
 
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
@@ -52,6 +53,29 @@ def guards(source: SourceFile, statement: cst.CSTNode | None) -> list[str]:
 def every_nth_round(source: SourceFile, statement: cst.CSTNode | None) -> bool:
     """Whether a statement runs in every n-th round of its loop only: `if (i + 1) % n == 0`."""
     return any("%" in guard for guard in guards(source, statement))
+
+
+def modulus(node: cst.CSTNode) -> cst.BaseExpression | None:
+    """Return the n of a branch that asks `i % n`: what is inside runs in every n-th round, or in the others."""
+    if isinstance(node, cst.If | cst.IfExp):
+        return _modulus(node.test)
+    return None
+
+
+def _modulus(test: cst.CSTNode) -> cst.BaseExpression | None:
+    if isinstance(test, cst.BinaryOperation) and isinstance(test.operator, cst.Modulo):
+        return test.right
+    found = (_modulus(child) for child in meaningful_children(test))
+    return next((n for n in found if n is not None), None)
+
+
+def times(loop: cst.CSTNode) -> cst.BaseExpression | None:
+    """Return the n of a loop over `range(n)`."""
+    match loop:
+        case cst.For(iter=cst.Call(func=cst.Name(value="range"), args=[cst.Arg(value=n, star="")])):
+            return n
+        case _:
+            return None
 
 
 def innermost_loop(source: SourceFile, statement: cst.CSTNode | None) -> Block | None:

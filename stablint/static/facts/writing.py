@@ -53,6 +53,20 @@ def written(source: SourceFile, term: Term | None, step: Event, scope: Scope) ->
     return source.code(node) if node is not None else None
 
 
+def loss_of(backward: Event) -> cst.BaseExpression | None:
+    """Return the loss of `loss.backward()` and of `scaler.scale(loss).backward()` as it is written there."""
+    if not isinstance(backward.node, cst.Call) or not isinstance(backward.node.func, cst.Attribute):
+        return None
+    loss = backward.node.func.value
+    if backward.scaler is None:
+        return loss
+    match loss:
+        case cst.Call(func=cst.Attribute(attr=cst.Name(value="scale")), args=[cst.Arg(value=inner)]):
+            return inner
+        case _:
+            return None
+
+
 def called_expression(source: SourceFile, event: Event) -> str | None:
     """Return how the code writes the object of a forward or mode event: `model` of `model(x)` and `model.eval()`."""
     if not isinstance(event.node, cst.Call):
