@@ -309,3 +309,48 @@ def test_the_n_of_a_loop(code: str) -> None:
     assert loop is not None
     n = statements.times(loop.node)
     assert (source.code(n) if n is not None else None) == TIMES[code]
+
+
+MOVED = {
+    "P(t).cuda()": "P(t.cuda())",
+    "nn.P(t + 1, False).to(d)[0]": None,
+    "nn.P(t + 1, False).to(d).half()": "nn.P((t + 1).to(d).half(), False)",
+    "P(f(t)) * 2 + 1": "P(f(t) * 2 + 1)",
+    "(P(t) * 2).half()": None,
+    "1 + P(t)": None,
+    "P(t)": None,
+    "P(*t).cuda()": None,
+    "P(data=t).cuda()": None,
+    "Q(t).cuda()": None,
+}
+
+
+@pytest.mark.parametrize(("code", "expected"), MOVED.items(), ids=MOVED)
+def test_what_follows_a_call_is_moved_inside(code: str, expected: str | None) -> None:
+    source = read(f"look({code})")
+    node = looks(source)[0].node.args[0].value
+    assert writing.moved_inside(source, node, "P") == expected
+
+
+HEADERS = {
+    "for x in loader: look(x)": "loader",
+    "look(sum(f(x) for x in val_loader))": "",
+    "while True: look(x)": "",
+}
+
+
+@pytest.mark.parametrize(("code", "expected"), HEADERS.items(), ids=HEADERS)
+def test_what_a_loop_goes_over(code: str, expected: str) -> None:
+    source = read(code)
+    (site,) = looks(source)
+    assert statements.header(source, site.block.node if site.block is not None else site.node) == expected
+
+
+def test_the_outermost_statement_that_stands_in_certain_loops() -> None:
+    source = read("for e in r:\n    with g:\n        for x in l:\n            look(x)\n")
+    (site,) = looks(source)
+    assert site.block is not None
+    inner, with_block, outer = site.block.outward()
+    assert statements.outermost_without(source, site.statement, [outer.node]) is with_block.node
+    assert statements.outermost_without(source, site.statement, []) is outer.node
+    assert statements.outermost_without(source, site.statement, [inner.node]) is site.statement

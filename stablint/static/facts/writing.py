@@ -10,6 +10,7 @@ from stablint.static.facts.evaluation import without_none
 from stablint.static.facts.events import Event, Kind
 from stablint.static.facts.scopes import Scope
 from stablint.static.facts.terms import Attribute, Parameter, Receiver, Term
+from stablint.static.nodes import last_name
 
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
@@ -75,3 +76,36 @@ def called_expression(source: SourceFile, event: Event) -> str | None:
     if event.kind is Kind.FORWARD:
         return source.code(func)
     return source.code(func.value) if isinstance(func, cst.Attribute) else None
+
+
+def moved_inside(source: SourceFile, node: cst.BaseExpression, callee: str) -> str | None:
+    """Return `F(x.op())` for `F(x).op()`, and `F(x * 2)` for `F(x) * 2`; None where F, or what it is given, is another.
+
+    `callee` is the last name of F; only what follows it is moved.
+    """
+    inner = _innermost(node)
+    if not isinstance(inner, cst.Call) or last_name(inner.func) != callee or not inner.args:
+        return None
+    first, *others = inner.args
+    if first.keyword is not None or first.star or inner is node:
+        return None
+    # What is written before the call belongs to an expression that it does not begin.
+    text, call = source.code(node), source.code(inner)
+    if not text.startswith(call):
+        return None
+    value = source.code(first.value)
+    if not isinstance(first.value, cst.Name | cst.Attribute | cst.Call | cst.Subscript):
+        value = f"({value})"
+    more = "".join(f", {source.code(one).rstrip(', ')}" for one in others)
+    return f"{source.code(inner.func)}({value}{text[len(call) :]}{more})"
+
+
+def _innermost(node: cst.BaseExpression) -> cst.BaseExpression:
+    while True:
+        match node:
+            case cst.Call(func=cst.Attribute(value=inner)) if isinstance(inner, cst.Call):
+                node = inner
+            case cst.BinaryOperation(left=inner):
+                node = inner
+            case _:
+                return node
