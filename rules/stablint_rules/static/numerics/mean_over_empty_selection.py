@@ -351,7 +351,8 @@ _CASTS = {
 
 def _selection(average: Operation) -> _Selection | None:
     """Return the selection whose elements are averaged."""
-    terms, seen = facts.terms, set()
+    terms = facts.terms
+    seen: set[Term] = set()
     stack = list(average.operands[: 2 if average.name in _LOSSES else 1])
     while stack and len(seen) < 60:
         term = stack.pop(0)
