@@ -208,3 +208,19 @@ def test_whether_a_value_is_only_shown(body: str, expected: bool) -> None:
     source = read(f"def f(self, x):\n    y = x.log()\n    {body}\n")
     ((site, _),) = source.ask(facts.operations).named("log")
     assert source.ask(facts.uses).is_only_shown(site.raw) is expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("return (x + 1) * 2", False),
+        ("y = x + 1\n    return y * 2", False),
+        ("y = x + 1\n    return y * 2, y.sum()", True),
+        ("y = x + 1\n    return y, y * 2", True),
+        ("y = x + 1\n    return y", True),
+    ],
+)
+def test_whether_a_value_goes_to_more_than_one_place(body: str, expected: bool) -> None:
+    source = read(f"def f(x):\n    {body}\n")
+    site = source.ask(facts.operations).by_name["add"][0]
+    assert source.ask(facts.uses).is_shared(site.raw) is expected
