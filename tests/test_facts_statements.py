@@ -5,7 +5,7 @@ import pytest
 from term_text import looks, read, text
 
 from stablint.static import facts
-from stablint.static.facts import modes, spelling, statements, writing
+from stablint.static.facts import modes, paths, spelling, statements, writing
 from stablint.static.facts.events import Kind
 from stablint.static.facts.paths import events_in
 from stablint.static.source import SourceFile
@@ -354,3 +354,41 @@ def test_the_outermost_statement_that_stands_in_certain_loops() -> None:
     assert statements.outermost_without(source, site.statement, [outer.node]) is with_block.node
     assert statements.outermost_without(source, site.statement, []) is outer.node
     assert statements.outermost_without(source, site.statement, [inner.node]) is site.statement
+
+
+ENDS = {
+    "for _ in range(n): look(1)": "n",
+    "for _ in range(1, n): look(1)": "n",
+    "for _ in trange(n, desc='x'): look(1)": "n",
+    "for _ in n: look(1)": None,
+    "while n: look(1)": None,
+}
+
+
+@pytest.mark.parametrize("code", ENDS)
+def test_the_end_of_a_range(code: str) -> None:
+    source, (statement,) = marked(code)
+    loop = statements.innermost_loop(source, statement)
+    assert loop is not None
+    end = statements.end_of_range(loop.node)
+    assert (source.code(end) if end is not None else None) == ENDS[code]
+
+
+def test_what_the_head_of_a_loop_says() -> None:
+    source, (inside,) = marked("for i, (x, y) in enumerate(loader): look(1)")
+    loop = statements.innermost_loop(source, inside)
+    assert loop is not None
+    assert statements.loop_texts(source, loop.node).text == "i, (x, y) enumerate(loader)"
+    assert statements.loop_texts(source, source.tree).text == " "
+
+
+def test_the_events_of_a_round() -> None:
+    source = read(
+        "import torch\ndef go(model, loader, use):\n    opt = torch.optim.SGD(model.parameters())\n"
+        "    for epoch in range(3):\n        opt.zero_grad()\n        for x in loader:\n"
+        "            model(x).sum().backward()\n            if use:\n                opt.step()\n"
+    )
+    (outer,) = (loop for root in source.ask(facts.training_paths) for loop in paths.own_rounds(root.path)[:1])
+    (inner,) = paths.inner_rounds(outer.body)
+    assert [event.kind for event in paths.events_of_round(outer.body)] == [Kind.ZERO_GRAD]
+    assert [event.kind for event in paths.events_of_round(inner.body, Kind.STEP)] == [Kind.STEP]

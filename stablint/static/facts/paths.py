@@ -76,6 +76,41 @@ def rounds_in(path: Program) -> list[Loop]:
     return found
 
 
+def events_of_round(body: Program, *kinds: Kind) -> list[Event]:
+    """Return the events of a loop's body in order that stand in no loop inside it."""
+    found: list[Event] = []
+    for step in body:
+        match step:
+            case Event():
+                if not kinds or step.kind in kinds:
+                    found.append(step)
+            case Branch(ways=ways):
+                for way in ways:
+                    found += events_of_round(way, *kinds)
+            case Inlined(body=inner):
+                found += events_of_round(inner, *kinds)
+            case _:
+                pass
+    return found
+
+
+def inner_rounds(body: Program) -> list[Loop]:
+    """Return the loops of a body that stand in no loop inside it."""
+    found: list[Loop] = []
+    for step in body:
+        match step:
+            case Loop():
+                found.append(step)
+            case Branch(ways=ways):
+                for way in ways:
+                    found += inner_rounds(way)
+            case Inlined(body=inner):
+                found += inner_rounds(inner)
+            case _:
+                pass
+    return found
+
+
 def steps_by_optimizer(path: Program) -> list[Event]:
     """Return the first step of every optimizer."""
     found: list[Event] = []

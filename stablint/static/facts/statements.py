@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
 from stablint.static.facts.evaluation import values
 from stablint.static.facts.scopes import Block, Syntax, syntax
-from stablint.static.nodes import meaningful_children
+from stablint.static.nodes import last_name, meaningful_children
 
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
@@ -76,6 +77,39 @@ def times(loop: cst.CSTNode) -> cst.BaseExpression | None:
             return n
         case _:
             return None
+
+
+def end_of_range(loop: cst.CSTNode) -> cst.BaseExpression | None:
+    """Return the n of a loop over `range(n)`, `range(first, n)` or `trange(n)`."""
+    match loop:
+        case cst.For(iter=cst.Call(func=func, args=[first, *rest])) if last_name(func) in ("range", "trange"):
+            return rest[0].value if rest and rest[0].keyword is None else first.value
+        case _:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class LoopTexts:
+    """What the head of a loop says."""
+
+    target: str
+    iterated: str
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return f"{self.target} {self.iterated}"
+
+
+def loop_texts(source: SourceFile, loop: cst.CSTNode) -> LoopTexts:
+    """Return how a `for` names its element and what it goes over; the test of a `while` as the latter."""
+    match loop:
+        case cst.For(target=target, iter=iterable):
+            return LoopTexts(source.code(target), source.code(iterable))
+        case cst.While(test=test):
+            return LoopTexts("", source.code(test))
+        case _:
+            return LoopTexts("", "")
 
 
 def innermost_loop(source: SourceFile, statement: cst.CSTNode | None) -> Block | None:
