@@ -65,6 +65,7 @@ SAME = (
     ("(x, y)[0]", "x"),
     ("torch.sum(x, dim=1)", "x.sum(dim=1)"),
     ("x.shape[0]", "x.shape[0]"),
+    ("nn.ReLU()(x)", "x.relu()"),
 )
 
 DIFFERENT = (
@@ -78,6 +79,8 @@ DIFFERENT = (
     ("F.dropout(x)", "F.dropout(x)"),
     ("torch.empty(3).uniform_()", "torch.empty(3).uniform_()"),
     ("nn.Dropout()(x)", "nn.Dropout()(x)"),
+    ("nn.Linear(3, 3)(x)", "nn.Linear(3, 3)(x)"),
+    ("nn.PReLU()(x)", "nn.PReLU()(x)"),
     ("x.unknown()", "x.unknown()"),
     ("self.x", "self.y"),
     ("x.a", "y.a"),
@@ -218,3 +221,9 @@ def test_variances_that_cancel(code: str, expected: bool) -> None:
 def test_what_is_squared() -> None:
     found = [squared_by(term) for term in terms("x ** 2", "x.square()", "x * x", "x * y", "x ** 3", "x")]
     assert [text(term) if term is not None else None for term in found] == ["x", "x", "x", None, None, None]
+
+
+def test_a_layer_gives_the_same_for_the_same_and_another_layer_does_not() -> None:
+    a, b, c = looked_at("m, n = nn.Linear(3, 3), nn.Linear(3, 3)\nlook(m(x), m(x), n(x))")
+    assert same(a, b)
+    assert not same(a, c)

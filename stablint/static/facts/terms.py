@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.torch_api.groups import DROPOUTS, RANDOM
+from stablint.static.torch_api.groups import ACTIVATIONS, DROPOUTS, RANDOM, SOFTMAXES
 
 if TYPE_CHECKING:
     from stablint.static.facts.scopes import Scope
@@ -269,6 +269,7 @@ def _alike(a: Term, b: Term, depth: int, known: _Pairs) -> bool:
             return (
                 a.name == b.name
                 and a.name not in _RANDOM
+                and _weights(a) is _weights(b)
                 and _same_all(a.operands, b.operands, depth, known)
                 and _same_all(a.positional, b.positional, depth, known)
                 and a.keywords.keys() == b.keywords.keys()
@@ -293,6 +294,13 @@ def _same_all(left: tuple[Term, ...], right: tuple[Term, ...], depth: int, known
     )
 
 
+def _weights(made: Operation) -> cst.CSTNode | None:
+    """Return where the layer is made whose weights an operation works with: those of another one are others."""
+    has_weights = made.module is not None and made.name not in _WITHOUT_WEIGHTS
+    return made.module.node if has_weights and made.module is not None else None
+
+
+_WITHOUT_WEIGHTS = (ACTIVATIONS | SOFTMAXES) - {"prelu"}
 _RANDOM = RANDOM | DROPOUTS | {"rrelu", "gumbel_softmax"}
 
 
