@@ -23,7 +23,8 @@ class WhereNanGradient(StaticRule):
     Reports `torch.where`, `masked_fill` and a multiplication by a mask whose condition tests the very
     value that a logarithm, a root, a division, a power, an `acos` or an exponential on the hidden side is
     taken of (`x > 0`, `x != 0`, `x.abs() < 1`), or asks whether the result is NaN, when that value is
-    trained through and not made safe before the operation.
+    trained through and not made safe before the operation; and `nan_to_num` of such an operation on a value
+    that is known to reach 0, or is the output of a layer.
 
     ## Why it is bad
 
@@ -170,6 +171,25 @@ class Activations(nn.Module):
         logistic = torch.where(x >= 0, 1 / (1 + torch.exp(-x)), torch.exp(x))  # flagged
         return elu + softplus + logistic
 """,
+        # nan_to_num
+        """\
+import torch
+from torch import nn
+
+class Cleaned(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def entropy(self, p):
+        return torch.log(p).nan_to_num(neginf=0.0)  # flagged
+
+    def forward(self, x):
+        z = self.fc(x)
+        weight = torch.relu(z)
+        share = torch.nan_to_num(weight / weight.sum(-1, keepdim=True))  # flagged
+        return share, torch.nan_to_num(torch.sqrt(z), nan=0.0), self.entropy(weight)  # flagged
+""",
         # the edge of acos
         """\
 import torch
@@ -209,6 +229,18 @@ class SmoothL1(nn.Module):
         err = torch.abs(input - target)
         loss = torch.where(err < self.beta, 0.5 * err ** 2 / self.beta, err - 0.5 * self.beta)
         return loss.mean()
+""",
+        # what nan_to_num is for: data, and what is not invalid for itself
+        """\
+import torch
+from torch import nn
+
+class Cleaned(nn.Module):
+    def forward(self, x, p, scale):
+        clean = torch.nan_to_num(x)
+        a = torch.nan_to_num(torch.log(p)) + (x / scale).nan_to_num()
+        b = torch.nan_to_num(torch.log(torch.relu(x) + 1e-6)) + torch.nan_to_num(torch.log(x.detach().abs()))
+        return clean + a + b + (x - x.mean()).nan_to_num()
 """,
         # the condition is about something else
         """\
@@ -358,12 +390,15 @@ class Clip(nn.Module):
 
     def check(self, source: SourceFile) -> Iterator[Report]:
         """Report what hides the invalid results of operations that are trained through."""
-        for site, hiding in source.ask(facts.operations).named("where", "masked_fill", "mul", when=_may_hide):
+        for site, hiding in source.ask(facts.operations).named(*_HIDING, when=_may_hide):
             found = next((one for one in _hidden(hiding) if _is_trained(one)), None)
             if found is None or not facts.differentiation.is_trained_through(source, site, hiding):
                 continue
             if not facts.differentiation.may_be_for_show(source, site.scope):
                 yield _report(site, hiding, found)
+
+
+_HIDING = ("where", "masked_fill", "nan_to_num", "mul")
 
 
 def _report(site: Site, hiding: Operation, found: Operation) -> Report:
@@ -395,6 +430,8 @@ _SAME_PLACE = {
 def _hidden(hiding: Operation) -> Iterator[Operation]:
     """Yield the operations on the side that is not taken whose own argument the condition tests."""
     operands = hiding.operands
+    if hiding.name == "nan_to_num" and operands:
+        yield from filter(_is_invalid_somewhere, _partial(operands[0]))
     sides: list[tuple[Term, Term, bool]] = []
     if hiding.name == "where" and len(operands) == 3:
         sides = [(operands[0], operands[1], True), (operands[0], operands[2], False)]
@@ -407,6 +444,21 @@ def _hidden(hiding: Operation) -> Iterator[Operation]:
         for partial in _partial(side) if tests else ():
             if any(_leaves_out(test, held, side, partial) for test, held in tests):
                 yield partial
+
+
+def _is_invalid_somewhere(partial: Operation) -> bool:
+    """Whether an operation is known to meet what it is invalid for, or is taken of what nothing bounds.
+
+    `nan_to_num` does not say for which value it stands there, as a condition does.
+    """
+    argument = partial.operands[1] if partial.name == "div" else partial.operands[0]
+    held = facts.intervals.interval(argument)
+    is_root = partial.name != "pow" or _is_root(partial)
+    if not is_root or partial.name in _OVERFLOWING:
+        return False
+    if held == facts.intervals.TOP:
+        return facts.gradients.carries_graph(argument) is True
+    return held.high >= 1 if partial.name in _AT_ONE else held.has_zero
 
 
 def _may_hide(operation: Operation) -> bool:
