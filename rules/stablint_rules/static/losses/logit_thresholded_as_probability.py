@@ -332,13 +332,14 @@ def _with_limit(node: CSTNode, left: Term, right: Term) -> Iterator[tuple[CSTNod
             yield node, value, number
 
 
-_THROUGH = {*facts.provenance.REARRANGING, "numpy", "item", "tolist", "squeeze"}
+_READING = {"numpy", "item", "tolist", "squeeze"}
 
 
 def _are_one(value: Term, logits: Term) -> bool:
     """Whether all that a value can be is also given to the loss: a tensor, a layer's output, a call of one model."""
-    given = list(facts.provenance.origins(logits, _THROUGH))
-    made = list(facts.provenance.origins(value, _THROUGH))
+    through = facts.provenance.REARRANGING | _READING
+    given = list(facts.provenance.origins(logits, through))
+    made = list(facts.provenance.origins(value, through))
     return bool(made) and all(any(_is_one(one, other) for other in given) for one in made)
 
 
