@@ -392,3 +392,17 @@ def test_the_events_of_a_round() -> None:
     (inner,) = paths.inner_rounds(outer.body)
     assert [event.kind for event in paths.events_of_round(outer.body)] == [Kind.ZERO_GRAD]
     assert [event.kind for event in paths.events_of_round(inner.body, Kind.STEP)] == [Kind.STEP]
+
+
+def test_the_assignments_of_functions_and_the_functions_of_a_run() -> None:
+    source = read(
+        "import torch\n"
+        "def inner(opt):\n    done: int = 1\n    opt.step()\n"
+        "def other():\n    left = 2\n"
+        "def go(model):\n    opt = torch.optim.SGD(model.parameters())\n    a, b = c = model, opt\n    inner(opt)\n"
+    )
+    (root,) = (one for one in source.ask(facts.running_paths) if one.scope.name == "go")
+    functions = paths.functions_in(root)
+    assert {scope.name for scope in functions} == {"go", "inner"}
+    found = [target for _, target, _ in statements.assignments(source, functions)]
+    assert found == ["done", "opt"]

@@ -111,6 +111,25 @@ def inner_rounds(body: Program) -> list[Loop]:
     return found
 
 
+def functions_in(root: Root) -> set[Scope]:
+    """Return the functions that run when a root does."""
+    found = {root.scope}
+    stack = [root.path]
+    while stack:
+        for step in stack.pop():
+            match step:
+                case Inlined(function=function, body=body):
+                    found.add(function)
+                    stack.append(body)
+                case Loop(body=body):
+                    stack.append(body)
+                case Branch(ways=ways):
+                    stack += ways
+                case _:
+                    pass
+    return found
+
+
 def steps_by_optimizer(path: Program) -> list[Event]:
     """Return the first step of every optimizer."""
     found: list[Event] = []

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
 from stablint.static.facts.evaluation import values
-from stablint.static.facts.scopes import Block, Syntax, syntax
+from stablint.static.facts.scopes import Block, Scope, Syntax, syntax
 from stablint.static.nodes import last_name, meaningful_children
 
 if TYPE_CHECKING:
@@ -226,6 +226,22 @@ def bases(target: cst.CSTNode) -> Iterator[cst.BaseExpression]:
     while isinstance(target, cst.Attribute | cst.Subscript):
         target = target.value
         yield target
+
+
+def assignments(
+    source: SourceFile, functions: Collection[Scope]
+) -> Iterator[tuple[cst.Assign | cst.AnnAssign, str, cst.BaseExpression]]:
+    """Yield the assignments to one target in some functions: the statement, the target as written, the value."""
+    for statement, (scope, _) in source.ask(syntax).blocks.items():
+        if scope.function not in functions:
+            continue
+        match statement:
+            case cst.Assign(targets=[cst.AssignTarget(target=target)], value=value):
+                yield statement, source.code(target), value
+            case cst.AnnAssign(target=target, value=cst.BaseExpression() as value):
+                yield statement, source.code(target), value
+            case _:
+                pass
 
 
 def first_of(loop: cst.CSTNode) -> cst.CSTNode | None:
