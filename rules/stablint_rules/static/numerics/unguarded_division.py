@@ -10,6 +10,7 @@ from stablint.rule import Report, StaticRule
 from stablint.static import facts
 
 if TYPE_CHECKING:
+    from stablint.static.facts.scopes import Block, CallSite
     from stablint.static.facts.sites import Site
     from stablint.static.facts.terms import Operation, Term
     from stablint.static.source import SourceFile
@@ -24,7 +25,9 @@ class UnguardedDivision(StaticRule):
 
     - the norm of something that can be 0 altogether: the output of `relu`, of a mask, a difference; of
       any other output of a layer it is a note;
-    - the standard deviation of the very tensor that is divided;
+    - the standard deviation, the variance or the range (the largest value minus the smallest) of the very
+      tensor that is divided; also where advantages or returns, which carry no graph, are standardised in the
+      loop that trains on them;
     - the sum of a mask or, over the samples, of a one-hot code,
 
     and nothing keeps it away from 0: no positive term, no clamp or maximum, no test on the way there.
@@ -144,6 +147,56 @@ class Standardise(nn.Module):
     def forward(self, x):
         h = torch.relu(self.fc(x))
         return (h - h.mean(-1, keepdim=True)) / h.std(-1, keepdim=True)  # flagged
+""",
+        # by the variance, and by the range
+        """\
+import torch
+from torch import nn
+
+class Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 32)
+
+    def forward(self, x):
+        h = self.fc(x)
+        low, high = h.min(dim=1, keepdim=True)[0], h.max(dim=1, keepdim=True)[0]
+        a = (h - low) / (high - low)  # flagged
+        b = (h - h.amin()) / (h.amax() - h.amin())  # flagged
+        return a + b + (h - h.mean()) / h.var()  # flagged
+""",
+        # advantages that are all equal, as where no reward was seen
+        """import torch
+from torch import nn
+
+def train(agent, optimizer, rollouts, rounds, epochs):
+    for _ in range(rounds):
+        log_probs, returns, values, better = rollouts.collect(agent)
+        advantages = torch.as_tensor(better) if better is not None else torch.as_tensor(returns) - values.detach()
+        advantages = (advantages - advantages.mean()) / advantages.std()  # flagged
+        for _ in range(epochs):
+            loss = -(log_probs * advantages).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+def finish(policy, optimizer, log_probs, returns):
+    returns = torch.tensor(returns)
+    returns = (returns - returns.mean()) / returns.std()  # flagged
+    loss = -(torch.stack(log_probs) * returns).sum()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+""",
+        # a count as a number
+        """import torch
+import torch.nn.functional as F
+from torch import nn
+
+def loss(model: nn.Module, x, labels):
+    losses = F.cross_entropy(model(x), labels, reduction="none", ignore_index=-100)
+    count = (labels != -100).sum().item()
+    return losses.sum() / count  # flagged
 """,
         # prototypes of classes that the batch does not hold
         """\
@@ -309,6 +362,37 @@ def train(model, data):
     data = normalise(torch.tensor(data))
     return nn.functional.mse_loss(model(data), data)
 """,
+        # statistics of the data before the loop, and of each column
+        """\
+import torch
+from torch import nn
+
+def fit(model: nn.Module, optimizer, table, target, epochs):
+    table = (table - table.mean()) / table.std()
+    for _ in range(epochs):
+        batch = (table - table.mean(0)) / table.std(0)
+        loss = nn.functional.mse_loss(model(batch), target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+""",
+        # a heat map for the eyes, a range with an epsilon, the extremes of two
+        """import torch
+from torch import nn
+
+class Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 32)
+
+    def heat(self, x):
+        h = self.fc(x).detach()
+        return (h - h.min()) / (h.max() - h.min())
+
+    def forward(self, x, y):
+        h = self.fc(x)
+        return (h - h.min()) / (h.max() - h.min() + 1e-8) + (h - y.min()) / (y.max() - y.min())
+""",
         # a one-hot code sums to one over its classes
         """\
 import torch
@@ -426,7 +510,7 @@ def attack(model: nn.Module, x, y):
     def check(self, source: SourceFile) -> Iterator[Report]:
         """Report divisions by what can be exactly zero, where they are trained through."""
         for site, division in source.ask(facts.operations).named("div", when=_may_matter):
-            why = _why_zero(division)
+            why = _why_zero(division) or _why_constant(source, site)
             if why is None or not facts.differentiation.is_trained_through(source, site, division):
                 continue
             is_shown = facts.differentiation.may_be_for_show(source, site.scope)
@@ -435,10 +519,10 @@ def attack(model: nn.Module, x, y):
                 yield Report(site.node, message, severity=severity)
 
 
-_DIVISORS = ("norm", "std", "sum")
+_DIVISORS = ("norm", "std", "var", "sum", "sub")
 _THROUGH = {
     "to", "type", "type_as", "float", "double", "half", "cuda", "cpu", "clone", "contiguous", "unsqueeze", "squeeze",
-    "view", "reshape", "expand",
+    "view", "reshape", "expand", "item",
 }  # fmt: skip
 _MASKS = ("compare", "eq", "ne", "gt", "ge", "lt", "le", "not", "logical_not", "bitwise_not")
 
@@ -459,7 +543,7 @@ def _why_zero(division: Operation) -> tuple[str, Severity | None] | None:
     divisor = _divisor(division)
     if divisor is None or not divisor.operands or not facts.intervals.interval(division.operands[1]).has_zero:
         return None
-    of, carries = divisor.operands[0], facts.gradients.carries_graph
+    carries = facts.gradients.carries_graph
     if divisor.name == "sum":
         is_count = _is_trained(division.operands[0]) and _is_mask(divisor)
         return (
@@ -467,11 +551,11 @@ def _why_zero(division: Operation) -> tuple[str, Severity | None] | None:
             if is_count
             else None
         )
-    if carries(of) is not True or _is_exempt(of):
+    of = _range_of(divisor) if divisor.name == "sub" else divisor.operands[0]
+    if of is None or carries(of) is not True or _is_exempt(of):
         return None
-    if divisor.name == "std":
-        message = "divided by a standard deviation, which is 0 where all values are equal: NaN"
-        return (message, None) if _is_deviation_of(of, division.operands[0]) else None
+    if divisor.name != "norm":
+        return (_CONSTANT[divisor.name], None) if _is_deviation_of(of, division.operands[0]) else None
     if _reaches_origin(of):
         return "divided by a norm that can be 0: NaN, and a NaN gradient", None
     is_own = any(facts.terms.same(part, of) for part in facts.terms.within(division.operands[0], 40))
@@ -480,6 +564,76 @@ def _why_zero(division: Operation) -> tuple[str, Severity | None] | None:
         if is_own
         else None
     )
+
+
+_CONSTANT = {
+    "std": "divided by a standard deviation, which is 0 where all values are equal: NaN",
+    "var": "divided by a variance, which is 0 where all values are equal: NaN",
+    "sub": "divided by the largest value minus the smallest, which is 0 where all are equal: NaN",
+}
+
+
+def _range_of(difference: Operation) -> Term | None:
+    """Return x of `x.max() - x.min()`."""
+    if len(difference.operands) != 2:
+        return None
+    largest = facts.provenance.made_by(_values(difference.operands[0]), "max", "amax", through=_THROUGH)
+    smallest = facts.provenance.made_by(_values(difference.operands[1]), "min", "amin", through=_THROUGH)
+    if largest is None or smallest is None or not largest.operands or not smallest.operands:
+        return None
+    of = largest.operands[0]
+    return of if facts.terms.same(of, smallest.operands[0]) else None
+
+
+def _values(extreme: Term) -> Term:
+    """Return `x.max(1)` of `x.max(1)[0]`."""
+    is_first = isinstance(extreme, facts.terms.Item) and facts.terms.number(extreme.key) == 0
+    return extreme.base if isinstance(extreme, facts.terms.Item) and is_first else extreme
+
+
+def _why_constant(source: SourceFile, site: Site) -> tuple[str, Severity | None] | None:
+    """Say so where advantages or returns are standardised without an epsilon, in the loop that trains on them.
+
+    They carry no graph; statistics of a data set, which are taken before the loop, are never of equal values.
+    """
+    is_standardised = any(
+        isinstance(option, facts.terms.Operation) and option.node is site.node and _standardises(option)
+        for option in facts.terms.options(site.term)
+    )
+    return (_CONSTANT["std"], None) if is_standardised and _is_beside_backward(source, site) else None
+
+
+def _standardises(division: Operation) -> bool:
+    """Whether all of a tensor is divided by its deviation, less its mean."""
+    divisor = _divisor(division)
+    if divisor is None or divisor.name != "std" or not divisor.operands or not _is_whole(divisor):
+        return False
+    distance, of = facts.provenance.made_by(division.operands[0], "sub"), divisor.operands[0]
+    is_its_own = distance is not None and _is_deviation_of(of, distance)
+    return is_its_own and not facts.gradients.is_constant(of)
+
+
+def _is_whole(divisor: Operation) -> bool:
+    return not divisor.positional and not divisor.keywords and not divisor.open_arguments
+
+
+def _is_beside_backward(source: SourceFile, site: Site) -> bool:
+    """Whether `backward` is called in the loop that a place is in, or beside it in a function without one."""
+    inner = next(_loops(site.block), None)
+    for call in source.ask(facts.syntax).calls.get("backward", ()):
+        if call.scope is site.scope and inner in (*_loops(call.block), *([None] if _is_alone(call) else [])):
+            return True
+    return False
+
+
+def _loops(block: Block | None) -> Iterator[Block]:
+    for one in block.outward() if block is not None else ():
+        if one.kind in ("for", "while"):
+            yield one
+
+
+def _is_alone(call: CallSite) -> bool:
+    return call.scope.kind == "function" and next(_loops(call.block), None) is None
 
 
 _LOSSES = {
@@ -516,7 +670,8 @@ def _is_deviation_of(of: Term, divided: Term) -> bool:
     """Whether what is divided is the tensor itself, or its distance from its mean."""
     distance = facts.provenance.made_by(divided, "sub")
     whole = distance.operands[0] if distance is not None else divided
-    return any(facts.terms.same(one, of) for one in (divided, whole))
+    alternatives = (divided, *facts.terms.options(whole))
+    return any(facts.terms.same(one, of) for one in alternatives)
 
 
 def _reaches_origin(of: Term) -> bool:
