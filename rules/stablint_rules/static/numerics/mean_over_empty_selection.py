@@ -215,7 +215,8 @@ def loss(model, tokens, y, lengths, pad_id):
     is_token = tokens != pad_id
     inside = torch.arange(tokens.size(1)) < lengths[:, None]
     best = y >= y.max()
-    return F.cross_entropy(out[is_token], y[is_token]) + out[inside].mean() + out[best].mean()
+    drawn = torch.rand(tokens.shape).argsort(dim=-1) < (lengths * 0.5).clamp(min=1.0)[:, None]
+    return F.cross_entropy(out[is_token], y[is_token]) + out[inside].mean() + out[best].mean() + out[drawn].mean()
 """,
         # masks of which nothing is known: a split of a graph, an argument
         """\
@@ -415,7 +416,7 @@ def _condition(key: Term) -> Operation | None:
 
 _ALWAYS_SOME = {
     "arange", "max", "amax", "min", "amin", "mean", "median", "quantile", "topk", "kthvalue", "argmax", "eye", "triu",
-    "tril", "ones", "isnan", "isfinite", "isinf", "triu_indices", "sort",
+    "tril", "ones", "isnan", "isfinite", "isinf", "triu_indices", "sort", "argsort", "randperm",
 }  # fmt: skip
 """What is compared with these is true somewhere, as a rule."""
 
