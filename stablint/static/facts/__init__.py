@@ -16,6 +16,7 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | what logarithms are taken of | `logarithms` (functions) | `logarithms` |
 | formulas around a bare exponential | `exponentials` (functions) | `exponentials` |
 | what becomes of a value: is it only shown? | `uses` (fact) | `consumers` |
+| what is read and written through `.data` | `data_fields` (functions) | `data_fields` |
 | whether what is computed at a place is trained through | `differentiation` (functions) | `differentiation` |
 | whether a zero is to be expected, or was tested for | `zeros` (functions) | `zeros` |
 | every comparison by an operator | `comparisons` (fact) | `comparing` |
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import automaton as automaton
     from stablint.static.facts import classes as classes
     from stablint.static.facts import conditions as conditions
+    from stablint.static.facts import data_fields as data_fields
     from stablint.static.facts import differentiation as differentiation
     from stablint.static.facts import events as events
     from stablint.static.facts import exponentials as exponentials
