@@ -16,11 +16,11 @@ def values_of(text: Text, node: ast.expr) -> list[ast.expr]:
     """Return everything that is assigned to a name in its scope, or to an attribute of self in its class."""
     if isinstance(node, ast.Name):
         for scope in _scopes(text, node):
-            if found := list(_assigned(text, scope, node.id)):
+            if found := text.assigned.get((scope, node.id)):
                 return found
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
         owner = text.owner(node)
-        return list(_attributes(owner, node.attr)) if owner else []
+        return text.attributes.get((owner, node.attr), []) if owner else []
     return []
 
 
@@ -80,28 +80,6 @@ def _scopes(text: Text, node: ast.Name) -> Iterator[ast.AST]:
             yield scope
             if node.id in parameters(scope):
                 return
-
-
-def _assigned(text: Text, scope: ast.AST, name: str) -> Iterator[ast.expr]:
-    for node in ast.walk(scope):
-        if isinstance(node, ast.Assign) and text.function(node) is scope:
-            for target in node.targets:
-                if _is_name(target, name):
-                    yield node.value
-                elif _binds(target, name):
-                    yield target
-
-
-def _attributes(owner: ast.ClassDef, name: str) -> Iterator[ast.expr]:
-    for node in ast.walk(owner):
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                if (
-                    isinstance(target, ast.Attribute)
-                    and target.attr == name
-                    and _is_name(target.value, "self")
-                ):
-                    yield node.value
 
 
 def _peeled(text: Text, value: ast.expr, name: ast.expr) -> ast.expr | None:

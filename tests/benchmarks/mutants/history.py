@@ -86,9 +86,9 @@ def rewrap_loss(text: Text) -> Iterator[Mutant]:
         return
     for call in text.calls:
         loss = method(call, "backward")
-        function = text.function(call)
-        steps = any(method(each, "step") for each in calls_in(function))
-        if isinstance(loss, ast.Name) and not call.args and not call.keywords and steps:
+        if not isinstance(loss, ast.Name) or call.args or call.keywords:
+            continue
+        if any(method(each, "step") for each in calls_in(text.function(call))):
             edits = wrapped(text, loss, "torch.tensor(", ".item(), requires_grad=True)")
             yield Mutant(edits, call.lineno)
 

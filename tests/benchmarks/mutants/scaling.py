@@ -23,7 +23,11 @@ def accumulate_without_scaling(text: Text) -> Iterator[Mutant]:
         ):
             continue
         count = node.right if isinstance(node, ast.BinOp) else node.value
-        if "loss" not in ast.unparse(node).lower() or not _guards_step(loop, ast.unparse(count)):
+        if (
+            loop is None
+            or "loss" not in text.code(node).lower()
+            or not _guards_step(loop, ast.unparse(count))
+        ):
             continue
         if isinstance(node, ast.AugAssign):
             yield Mutant(removed(text, node), node.lineno)

@@ -63,6 +63,36 @@ class Text:
                 bound.update({each.asname or each.name: f"{node.module}.{each.name}" for each in node.names})
         return bound
 
+    @cached_property
+    def assigned(self) -> dict[tuple[ast.AST, str], list[ast.expr]]:
+        """What is assigned to each name, by scope; a name in a tuple stands for itself."""
+        found: dict[tuple[ast.AST, str], list[ast.expr]] = {}
+        for node, target in self._targets:
+            for each in ast.walk(target):
+                if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
+                    value = node.value if each is target else each
+                    found.setdefault((self.function(node), each.id), []).append(value)
+        return found
+
+    @cached_property
+    def attributes(self) -> dict[tuple[ast.ClassDef, str], list[ast.expr]]:
+        """What is assigned to each attribute of self, by class."""
+        found: dict[tuple[ast.ClassDef, str], list[ast.expr]] = {}
+        for node, target in self._targets:
+            owner = self.owner(node)
+            if owner is not None and isinstance(target, ast.Attribute) and spelled(target.value) == "self":
+                found.setdefault((owner, target.attr), []).append(node.value)
+        return found
+
+    @cached_property
+    def _targets(self) -> list[tuple[ast.Assign, ast.expr]]:
+        return [
+            (node, target)
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+        ]
+
     def span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
         """Return the first byte of an expression or statement, and the one behind it."""
         assert node.end_lineno is not None
