@@ -18,7 +18,7 @@ NO_GRADIENT = "no gradient is taken there"
 @operator(b"log", "unguarded-log", "log-of-softmax", "log-of-sigmoid")
 def log_without_epsilon(text: Text) -> Iterator[Mutant]:
     """log(0) is -inf, where log(x + eps), or of a clamped x, is of an x that reaches zero: a probability, a norm, a
-    square, a spread, a count, a rectified or uniform value, or sums, means and products of these.
+    square, a spread, a comparison, a rectified or uniform value, or sums, means and products of these.
     """
     for call in text.calls:
         operand = _operand(text, call, ("log", "log2", "log10"))
@@ -32,7 +32,7 @@ def root_without_epsilon(text: Text) -> Iterator[Mutant]:
     for call in text.calls:
         operand = _operand(text, call, ("sqrt", "rsqrt"))
         if operand is not None:
-            yield from _bared(text, operand, NO_GRADIENT if text.without_gradients(call) else "")
+            yield from _bared(text, operand, NO_GRADIENT if text.is_run_without_gradients(call) else "")
 
 
 @operator(b"sqrt", "unguarded-sqrt-grad", "unguarded-division", "fractional-power-grad")
@@ -45,7 +45,7 @@ def epsilon_outside_root(text: Text) -> Iterator[Mutant]:
         value, epsilon = parts
         function = "torch.sqrt" if text.name(call.func) else ""
         code = f"({function}({text.code(value)}){'' if function else '.sqrt()'} + {text.code(epsilon)})"
-        doubt = NO_GRADIENT if text.without_gradients(call) else _doubt(text, value)
+        doubt = NO_GRADIENT if text.is_run_without_gradients(call) else _doubt(text, value)
         yield Mutant((replaced(text, call, code),), call.lineno, doubt)
 
 
@@ -147,12 +147,13 @@ FOLDS = (
     "min",
     "expand_as",
 )
-COUNTED = ("mask", "valid", "count")
 
 
 def reaches_zero(text: Text, node: ast.expr) -> bool:
     """Tell whether the expressions that make a value show that it is never negative and can be zero."""
     node = traced(text, node)
+    if isinstance(node, ast.Compare):
+        return True
     if isinstance(node, ast.BinOp):
         return _power_reaches_zero(text, node)
     if isinstance(node, ast.Subscript):
@@ -170,7 +171,7 @@ def reaches_zero(text: Text, node: ast.expr) -> bool:
     inner = node.args[0] if module and node.args else getattr(node.func, "value", None)
     if last not in (*FOLDS, "float") or not isinstance(inner, ast.expr):
         return False
-    counts = last == "sum" and any(word in ast.unparse(inner).lower() for word in COUNTED)
+    counts = last == "sum" and isinstance(traced(text, inner), ast.Compare)
     return counts or (_is_no_distribution(text, inner, last) and reaches_zero(text, inner))
 
 

@@ -51,15 +51,17 @@ def _is_reset(loop: ast.AST, name: str) -> bool:
 @operator(b"detach", "hidden-state-not-detached")
 def carry_hidden_state(text: Text) -> Iterator[Mutant]:
     """Backward goes through all earlier iterations (which torch refuses, or memory grows), where a loop detaches a
-    name that a call in the loop takes and gives back, and goes backward.
+    name that a call in the loop takes and gives back, keeps it under that name, and goes backward.
     """
     for call in text.calls:
         state = method(call, "detach")
         loop = text.loop(call)
-        if state is None or loop is None or not isinstance(text.statement(call), ast.Assign):
+        statement = text.statement(call)
+        if state is None or loop is None or not isinstance(statement, ast.Assign):
             continue
         name = next((each.id for each in ast.walk(state) if isinstance(each, ast.Name)), "")
-        if _is_carried(loop, name) and any(method(each, "backward") for each in calls_in(loop)):
+        kept = any(_mentions(target, name) for target in statement.targets)
+        if kept and _is_carried(loop, name) and any(method(each, "backward") for each in calls_in(loop)):
             yield Mutant((replaced(text, call, text.code(state)),), call.lineno)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from mutants.bindings import traced
 from mutants.operator import Mutant, operator, replaced, without_argument
 from mutants.text import Text, keyword
 
@@ -46,7 +47,9 @@ def _is_method(text: Text, call: ast.Call, name: str) -> bool:
 
 @operator(b"logsumexp", "naive-log-sum-exp")
 def naive_log_sum_exp(text: Text) -> Iterator[Mutant]:
-    """exp overflows from 89 on, wherever logsumexp over one dimension is written out."""
+    """exp overflows from 89 on, wherever logsumexp over one dimension is written out; in doubt where the operand is
+    a logarithm of probabilities.
+    """
     for call in text.calls:
         operand = _operand(text, call, "logsumexp")
         dim = keyword(call, "dim")
@@ -56,7 +59,22 @@ def naive_log_sum_exp(text: Text) -> Iterator[Mutant]:
         if operand and where is not None and len(call.args) <= 2:
             more = f", keepdim={text.code(keeps.value)}" if keeps else ""
             code = f"torch.log(torch.sum(torch.exp({operand}), {text.code(where)}{more}))"
-            yield Mutant((replaced(text, call, code),), call.lineno)
+            logs = any(word in operand.lower() for word in LOGARITHMS) or _is_logarithm(text, call)
+            yield Mutant((replaced(text, call, code),), call.lineno, NO_OVERFLOW if logs else "")
+
+
+LOGARITHMS = ("logp", "log_p", "logsigmoid", "log_softmax")
+NO_OVERFLOW = "of logarithms of probabilities, whose exponentials do not overflow"
+
+
+def _is_logarithm(text: Text, call: ast.Call) -> bool:
+    """Tell whether a name in a call was assigned the logarithm of probabilities."""
+    return any(
+        word in ast.unparse(traced(text, each))
+        for each in ast.walk(call)
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)
+        for word in LOGARITHMS
+    )
 
 
 @operator(b"softplus", "naive-log-sum-exp", "exp-of-unbounded-output")

@@ -55,23 +55,24 @@ def _is_constant(made: ast.Call) -> bool:
 @operator(b"eval()", "missing-eval-mode")
 def remove_eval(text: Text) -> Iterator[Mutant]:
     """Dropout and batch statistics disturb the evaluation, where a model of the file, or of torchvision, that has
-    such layers is called without gradients behind the only `eval()` of the file.
+    such layers is called without gradients in the same function, behind the only `eval()` of the file.
     """
     for call in text.calls:
         model, statement = method(call, "eval"), text.statement(call)
         if model is None or call.args or expression(statement) is not call:
             continue
         others = [each for each in text.calls if each is not call and method(each, "eval")]
-        if others or not _is_called_without_gradients(text, model, call.lineno):
+        if others or not _is_called_without_gradients(text, call, model):
             continue
         yield Mutant(removed(text, statement), call.lineno, _modal_doubt(text, model))
 
 
-def _is_called_without_gradients(text: Text, model: ast.expr, line: int) -> bool:
+def _is_called_without_gradients(text: Text, eval_: ast.Call, model: ast.expr) -> bool:
     name = spelled(model)
     return any(
-        call.lineno > line
-        and spelled(call.func) in (name, f"{name}.module", f"{name}.generate")
+        call.lineno > eval_.lineno
+        and spelled(call.func) in (name, f"{name}.module")
+        and text.function(call) is text.function(eval_)
         and text.without_gradients(call)
         for call in text.calls
     )
@@ -84,7 +85,8 @@ def _modal_doubt(text: Text, model: ast.expr) -> str:
         return ""
     classes = {each.name: each for each in text.tree.body if isinstance(each, ast.ClassDef)}
     built = getattr(made.func, "id", "") if made is not None else ""
-    layers = text.code(classes[built]) if built in classes else code if made is None and classes else ""
+    is_free = made is None and classes and isinstance(model, ast.Name)
+    layers = text.code(classes[built]) if built in classes else code if is_free else ""
     if any(word in layers for word in MODAL):
         return ""
     return "the file does not show that the model has dropout or batch normalisation"

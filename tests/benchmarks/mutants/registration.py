@@ -28,13 +28,19 @@ def plain_container(text: Text) -> Iterator[Mutant]:
         ):
             continue
         target = text.code(statement.targets[0])
-        if not target.startswith("self.") or f"*{target}" in ast.unparse(owner) or len(call.args) > 1:
+        if not target.startswith("self.") or _is_passed_on(owner, target) or len(call.args) > 1:
             continue
         content = text.code(call.args[0]) if call.args else ""
         code = EMPTY[kind] if not content else content if _is_literal(call.args[0]) else f"{kind}({content})"
         weightless = any(f".{name}(" in content for name in WEIGHTLESS)
         doubt = "the layers may have no weights" if weightless else ""
         yield Mutant((replaced(text, call, code),), call.lineno, doubt)
+
+
+def _is_passed_on(owner: ast.ClassDef, target: str) -> bool:
+    """Tell whether a class gives the layers to another module, or asks the container for what no list can do."""
+    body = ast.unparse(owner)
+    return f"*{target}" in body or f"{target}.add_module(" in body
 
 
 def _is_literal(node: ast.expr) -> bool:

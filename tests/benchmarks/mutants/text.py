@@ -163,6 +163,15 @@ class Text:
                 return any(_stops(self, decorator) for decorator in each.decorator_list)
         return False
 
+    def is_run_without_gradients(self, node: ast.AST) -> bool:
+        """Tell whether no graph is recorded there, or in any call of its function by name in the file."""
+        name = getattr(self.function(node), "name", "")
+        callers = [
+            c for c in self.calls if name and getattr(c.func, "attr", getattr(c.func, "id", "")) == name
+        ]
+        without = bool(callers) and all(self.without_gradients(call) for call in callers)
+        return without or self.without_gradients(node)
+
     def is_alone(self, statement: ast.stmt) -> bool:
         """Tell whether a statement shares its lines with no other."""
         start, end = self.span(statement)

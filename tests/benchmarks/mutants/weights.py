@@ -9,11 +9,14 @@ from mutants.bindings import parameters
 from mutants.operator import Mutant, operator, replaced, without_argument
 from mutants.text import FUNCTIONS, LOOPS, Edit, Text, keyword, spelled
 
+ONE = "it may be one layer, for which zeros may be meant"
+
 
 @operator(b"init", "constant-weight-init")
 def zero_weights(text: Text) -> Iterator[Mutant]:
     """Units stay identical, where kaiming, xavier, orthogonal or normal initialisation of the `weight` of each layer
-    that a function or a loop is given becomes zeros.
+    that a function or a loop is given becomes zeros; in doubt where the condition around it names a kind of layer
+    that the file makes once.
     """
     for call in text.calls:
         module, _, last = text.name(call.func).rpartition(".")
@@ -26,13 +29,13 @@ def zero_weights(text: Text) -> Iterator[Mutant]:
         if not isinstance(weight, ast.Attribute) or weight.attr != "weight":
             continue
         function = text.code(call.func).removesuffix(last) + "zeros_"
-        doubt = "" if _is_each(text, weight.value) else "one layer of zeros may be meant"
+        doubt = "" if _is_each(text, weight.value) and _are_several(text, weight.value) else ONE
         yield Mutant((replaced(text, call, f"{function}({text.code(call.args[0])})"),), call.lineno, doubt)
 
 
 def _is_each(text: Text, layer: ast.expr) -> bool:
     """Tell whether a layer is a function's parameter or what a loop runs over."""
-    if not isinstance(layer, ast.Name) or _is_embedding(text, layer):
+    if not isinstance(layer, ast.Name) or layer.id == "self" or _is_embedding(text, layer):
         return False
     for each in text.around(layer):
         if isinstance(each, LOOPS) and isinstance(each, ast.For) and spelled(each.target).endswith(layer.id):
@@ -40,6 +43,14 @@ def _is_each(text: Text, layer: ast.expr) -> bool:
         if isinstance(each, FUNCTIONS):
             return layer.id in parameters(each)
     return False
+
+
+def _are_several(text: Text, layer: ast.expr) -> bool:
+    above = next((each for each in text.around(layer) if isinstance(each, ast.If)), None)
+    asked = [each.attr for each in ast.walk(above.test) if isinstance(each, ast.Attribute)] if above else []
+    kinds = [each for each in asked if each.startswith(("Linear", "Conv"))]
+    made = [text.name(call.func).rpartition(".")[2] for call in text.calls]
+    return not kinds or len(kinds) > 1 or made.count(kinds[0]) != 1
 
 
 def _is_embedding(text: Text, layer: ast.Name) -> bool:

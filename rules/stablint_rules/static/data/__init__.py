@@ -1,0 +1,1 @@
+"""Data: samplers, loaders and the random numbers of their workers."""
