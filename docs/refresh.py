@@ -22,6 +22,7 @@ FAMILIES = {
     "static/architecture": "Architecture",
     "static/state": "State and modes",
     "static/precision": "Precision",
+    "static/data": "Data",
     "diagnostics": "The run itself",
 }
 """The folders of rule files, in the order of the codes."""

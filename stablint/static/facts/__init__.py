@@ -41,6 +41,7 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | iterators over parameters that can be gone through once, and who does | `consumptions` (fact) | `iterators` |
 | whether a loss is a mean or a sum over samples | `reductions` (function of terms) | `reductions` |
 | the optimizers of a file, and whose parameters they take | `optimizers` (fact), functions | `optimised` |
+| the loaders whose batches reach a `backward()` | `feedings` (fact) | `loaders` |
 | whether a statement runs after another one | functions | `order` |
 | where a statement stands, and how a fix may move it | `statements` (functions) | `statements` |
 
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import identity as identity
     from stablint.static.facts import intervals as intervals
     from stablint.static.facts import iterators as iterators
+    from stablint.static.facts import loaders as loaders
     from stablint.static.facts import logarithms as logarithms
     from stablint.static.facts import logs as logs
     from stablint.static.facts import modality as modality
@@ -101,6 +103,7 @@ if TYPE_CHECKING:
     from stablint.static.facts.iterators import consumptions as consumptions
     from stablint.static.facts.layers import chains as chains
     from stablint.static.facts.layers import rows as rows
+    from stablint.static.facts.loaders import feedings as feedings
     from stablint.static.facts.logs import log_entries as log_entries
     from stablint.static.facts.optimised import optimizers as optimizers
     from stablint.static.facts.paths import running_paths as running_paths
@@ -119,6 +122,7 @@ _HOMES = {
     "consumptions": "iterators",
     "optimizers": "optimised",
     "rows": "layers",
+    "feedings": "loaders",
     "log_entries": "logs",
     "models": "classes",
     "reaches": "reaching",
