@@ -114,6 +114,31 @@ def train(x):
     ) == [True, False, True, False, False]
 
 
+def test_trainers() -> None:
+    """Lightning runs the methods of its modules under the autocast that its Trainer was told of."""
+    code = """
+import lightning.pytorch as pl
+class Net(pl.LightningModule):
+    def training_step(self, batch, index): return look(batch)
+class Other(nn.Module):
+    def forward(self, x): return look(x)
+trainer = pl.Trainer(precision={})
+"""
+    assert is_under(code.format("'16-mixed'")) == [True, False]
+    assert is_under(code.format("'bf16-mixed'")) == [False, False]
+
+
+def test_accelerators() -> None:
+    """An Accelerator is told once what its autocast means."""
+    code = """
+from accelerate import Accelerator
+accelerator = Accelerator(mixed_precision={})
+with accelerator.autocast(): look(1)
+"""
+    assert is_under(code.format("'fp16'")) == [True]
+    assert is_under(code.format("'bf16'")) == [False]
+
+
 def test_halved_models() -> None:
     """Layers of a converted model give float16, in the parts that it is made of, too."""
     source = read(
@@ -137,3 +162,24 @@ net, other = Net().to("cuda", torch.float16), Other().cuda()
     made = [halves.made_half(values.of(site.node.args[0].value)) for site in looks(source)]
     assert [one is not None for one in made] == [True, False]
     assert [scope.name for scope in halves.classes] == ["Net", "Part"]
+
+
+def test_layers_of_sequentials() -> None:
+    """A layer inside a Sequential runs in the forward of the class that made it."""
+    source = read(
+        """
+class Net(nn.Module):
+    def __init__(self): self.body = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.ReLU())
+    def forward(self, x): return look(self.body(x))
+
+class Other(Net):
+    def __init__(self): self.part = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+    def forward(self, x): return look(self.part(x))
+
+net = Net()
+with torch.autocast("cuda"): net(x)
+"""
+    )
+    halves, values = source.ask(facts.halves), source.ask(facts.values)
+    made = [halves.made_half(values.of(site.node.args[0].value)) for site in looks(source)]
+    assert [one is not None for one in made] == [True, False]

@@ -8,7 +8,7 @@ import libcst as cst
 
 from stablint.static.facts.evaluation import Values, values
 from stablint.static.facts.scopes import Scope, Syntax, syntax
-from stablint.static.facts.terms import Constant, Operation, Reference, Term, options
+from stablint.static.facts.terms import Attribute, Call, Constant, Operation, Reference, Term, options
 
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
@@ -27,7 +27,7 @@ class Autocasts:
 
     def around(self, node: cst.CSTNode) -> cst.CSTNode | None:
         """Return what makes a call or operator run under autocast to float16; None where nothing does."""
-        if "autocast" not in self.syntax.identifiers:
+        if not self.syntax.identifiers & {"autocast", "Trainer"}:
             return None
         found = self.values.interpreter.sites.get(id(node))
         if found is None:
@@ -41,9 +41,10 @@ class Autocasts:
                     mode = self._mode(self.values.of(item.item))
                     if mode is not None and node is not item.item:
                         return item.item if mode == "half" else None
-        return self._of_function(scope.function)
+        return self.inside(scope.function)
 
-    def _of_function(self, function: Scope) -> cst.CSTNode | None:
+    def inside(self, function: Scope) -> cst.CSTNode | None:
+        """Return what makes the whole of a function run under autocast to float16: a decorator, a caller."""
         if function not in self._known:
             self._known[function] = None
             self._known[function] = self._found(function)
@@ -54,7 +55,18 @@ class Autocasts:
             mode = self._mode(self.values.of(decorator.decorator))
             if mode is not None:
                 return decorator.decorator if mode == "half" else None
-        return next((how for call in self._calls(function) if (how := self.around(call)) is not None), None)
+        called = next((how for call in self._calls(function) if (how := self.around(call)) is not None), None)
+        return self._by_trainer(function) if called is None else called
+
+    def _by_trainer(self, function: Scope) -> cst.CSTNode | None:
+        """Return the Trainer of Lightning that runs the methods of a module of the file under autocast."""
+        if "Trainer" not in self.syntax.identifiers or function.owner is None:
+            return None
+        bases = self.values.interpreter.hierarchy.outer_bases(function.owner)
+        if not any(getattr(base, "dotted", "").rsplit(".", 1)[-1] == "LightningModule" for base in bases):
+            return None
+        trainers = (call.node for call in self.syntax.calls.get("Trainer", ()))
+        return next((node for node in trainers if _is_mixed(self.values.of(node))), None)
 
     def _calls(self, function: Scope) -> list[cst.CSTNode]:
         if self._callers is None:
@@ -67,17 +79,36 @@ class Autocasts:
 
     def _mode(self, manager: Term) -> Literal["half", "other"] | None:
         """Return what a context manager or decorator switches on; None where it is no autocast."""
-        modes = {
-            _mode(option)
-            for option in options(manager)
-            if isinstance(option, Operation | Reference) and option.dotted == "torch.amp.autocast"
-        }
+        modes = {mode for option in options(manager) if (mode := _mode(option)) is not None}
         return "half" if "half" in modes else "other" if modes else None
 
 
-def _mode(manager: Operation | Reference) -> Literal["half", "other"]:
-    if isinstance(manager, Reference):
-        return "half"  # `@autocast` without parentheses is of torch.cuda.amp
+def _mode(manager: Term) -> Literal["half", "other"] | None:
+    match manager:
+        case Reference(dotted="torch.amp.autocast"):
+            return "half"  # `@autocast` without parentheses is of torch.cuda.amp
+        case Operation(dotted="torch.amp.autocast"):
+            return _mode_of_torch(manager)
+        case Call(
+            callee=Attribute(base=Call(callee=Reference(dotted=dotted), keywords=given), name="autocast")
+        ):
+            if dotted.rsplit(".", 1)[-1] != "Accelerator":
+                return None
+            return "half" if getattr(given.get("mixed_precision"), "value", None) == "fp16" else "other"
+        case _:
+            return None
+
+
+def _is_mixed(trainer: Term) -> bool:
+    """Whether a Trainer of Lightning was told to use float16 beside float32."""
+    match trainer:
+        case Call(callee=Reference(dotted=dotted), keywords=given) if "lightning" in dotted:
+            return getattr(given.get("precision"), "value", None) in (16, "16", "16-mixed")
+        case _:
+            return False
+
+
+def _mode_of_torch(manager: Operation) -> Literal["half", "other"]:
     device = manager.operands[0] if manager.operands else manager.keywords.get("device_type")
     # Formerly the first argument was `enabled`: torch.cuda.amp.autocast(args.amp), and torch.cpu.amp.autocast().
     is_text = isinstance(device, Constant) and isinstance(device.value, str)

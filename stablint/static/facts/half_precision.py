@@ -101,14 +101,25 @@ class Halves:
                 return self._all(operands)
             return term.node if dtype is not None and _are_half(dtype) else None
         if name in _CHOSEN:
-            under = self.autocasts.around(term.node)
+            under = self.autocast_of(term)
             if under is not None:
                 return under if name in _TO_HALF else None
             if name in _TO_HALF or (name == "parameter" and operands):
                 return self._of_halved(term)
-        if name == "div" and _is_number(operands[0]) and self.autocasts.around(term.node) is not None:
+        if name == "div" and _is_number(operands[0]) and self.autocast_of(term) is not None:
             return None  # `1 / x` is a reciprocal, which autocast computes in float32
         return self._all(operands[1:] if name == "where" else operands) if name in _KEEPING else None
+
+    def autocast_of(self, term: Operation) -> cst.CSTNode | None:
+        """Return what makes an operation run under autocast to float16."""
+        if term.module is None or term.module.node is not term.node:
+            return self.autocasts.around(term.node)
+        # A layer inside a Sequential stands where it is made: it runs in the forward of that class.
+        interpreter = self._values.interpreter
+        found = interpreter.sites.get(id(term.node))
+        around = enclosing_class(found[1]) if found is not None else None
+        forward = interpreter.hierarchy.method_of(around, "forward") if around is not None else None
+        return self.autocasts.inside(forward) if forward is not None else None
 
     def _of_halved(self, term: Operation) -> cst.CSTNode | None:
         """Return what halves the model in whose method a layer is applied."""
