@@ -351,7 +351,7 @@ def _overflow(source: SourceFile, site: Site, operation: Operation) -> _Overflow
     if not facts.differentiation.carries_gradient(source, site, operation) or _is_below_one(source, site):
         return None
     halves = source.ask(facts.halves)
-    is_half = halves.autocasts.around(operation.node) is None and halves.made_half(exponent) is not None
+    is_half = halves.autocast_of(operation) is None and halves.made_half(exponent) is not None
     return _Overflow(site, operation, layer, factor, _late_bound(source, site), is_half)
 
 

@@ -22,8 +22,9 @@ class EpsUnderflowsInHalf(StaticRule):
     Reports numbers below 3e-8 that are added to, or are the lower bound of a clamp of, a tensor that is known
     to be in float16, and upper bounds of a clamp that are 1 there, such as `1 - 1e-6`. A tensor is known to be in
     float16 when it was converted (`x.half()`), when it comes from a layer or a matrix product under `autocast`
-    to float16 (the default on CUDA), in the code under `with` or in a function or model that is called there, or
-    when it comes from a layer of a model that the file converts with `model.half()`. `F.normalize` and
+    to float16 (the default on CUDA), in the code under `with`, in a function or model that is called there, or in a
+    module of Lightning beside a `Trainer(precision="16-mixed")`, or when it comes from a layer of a model that the
+    file converts with `model.half()`. `F.normalize` and
     `F.cosine_similarity` of converted tensors are reported, too: their own epsilons are 1e-12 and 1e-8.
 
     ## Why it is bad
@@ -205,6 +206,28 @@ def similarity(a, b):
     a, b = a.half(), b.half()
     cosine = F.cosine_similarity(a, b, dim=-1)  # flagged
     return cosine, F.normalize(a, dim=-1) @ F.normalize(b, dim=-1, eps=1e-8).T  # flagged
+""",
+        # Lightning's own mixed precision
+        """\
+import lightning.pytorch as pl
+import torch
+from torch import nn
+
+
+class Net(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x):
+        g = torch.sigmoid(self.fc(x))
+        return g / (g.mean(-1, keepdim=True) + 1e-8)  # flagged
+
+    def training_step(self, batch, index):
+        return self(batch).mean()
+
+
+trainer = pl.Trainer(precision="16-mixed")
 """,
         # the type is chosen in one place
         """\
@@ -392,7 +415,7 @@ teacher, student = Teacher().half(), Student()
                 yield Report(site.node, message, related=(Mark(why, "float16 from here on"),))
 
 
-_CONTEXTS = {"autocast", "half", "float16", "HalfTensor"}
+_CONTEXTS = {"autocast", "half", "float16", "HalfTensor", "LightningModule"}
 _NORMALISING = {"normalize": 1e-12, "cosine_similarity": 1e-8}
 _GUARDS = ("add", "clamp", "clamp_min", *_NORMALISING)
 
@@ -438,6 +461,6 @@ def _own_epsilon(guard: Operation, halves: Halves) -> str | None:
     value = _NORMALISING[guard.name] if given is None else _number(given)
     if value is None or not 0 < value <= facts.half_precision.VANISHING:
         return None
-    if halves.autocasts.around(guard.node) is not None:
+    if halves.autocast_of(guard) is not None:
         return None
     return f"the eps of {guard.name}, {value:g}, is 0 in float16: NaN for a vector of zeros"

@@ -397,7 +397,7 @@ def _is_bare(statement: cst.CSTNode | None) -> bool:
 
 def _trains(source: SourceFile, optimizer: _Optimizer, half: _Half) -> bool:
     """Whether an optimizer trains a model that is float16 by then."""
-    shared = [model for model in half.models if any(model is other for other in optimizer.models)]
+    shared = [model for model in half.models if any(model.node is other.node for other in optimizer.models)]
     if not shared or _are_exclusive(half.block, optimizer.site.block) or _leaves(half.block):
         return False
     here, there = half.scope.function, optimizer.site.scope.function
@@ -442,7 +442,7 @@ def _is_undone(source: SourceFile, half: _Half) -> bool:
     for call in shape.calls.get("float", ()):
         base = getattr(call.node.func, "value", None)
         turned = terms.options(values.of(base)) if base is not None else ()
-        if any(one is model for one in turned for model in half.models):
+        if any(getattr(one, "node", None) is model.node for one in turned for model in half.models):
             return True
     return any(getattr(getattr(store.target, "attr", None), "value", "") == "data" for store in shape.stores)
 
