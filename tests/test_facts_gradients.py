@@ -151,6 +151,7 @@ CONSTANTS = {
     "nn.ReLU()(torch.zeros(3))": False,
     "eps": True, "self.eps": True, "self.x": False, "torch.zeros(3) + x": False, "[1, 2]": True,
     "[1, x]": False, "torch.randn(3)": True,
+    "torch.zeros(3).index_add(0, n, x)": False, "torch.zeros(3).clamp(min=x)": False,
     "math.pi * 2": True, "x.dtype": True, "scale": True, "other": False,
 }  # fmt: skip
 

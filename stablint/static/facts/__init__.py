@@ -20,6 +20,7 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | whether what is computed at a place is trained through | `differentiation` (functions) | `differentiation` |
 | whether a zero is to be expected, or was tested for | `zeros` (functions) | `zeros` |
 | every comparison by an operator | `comparisons` (fact) | `comparing` |
+| counts that can be 0 | `counts` (functions of terms) | `counts` |
 | whether a condition leaves out zero | `conditions` (function of terms) | `conditions` |
 | whether code asks for `self.training` before a place | `modes` (functions) | `modes` |
 | whether a model computes something else in train mode | `modality` (function) | `modality` |
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import classes as classes
     from stablint.static.facts import conditions as conditions
     from stablint.static.facts import data_fields as data_fields
+    from stablint.static.facts import counts as counts
     from stablint.static.facts import differentiation as differentiation
     from stablint.static.facts import events as events
     from stablint.static.facts import exponentials as exponentials

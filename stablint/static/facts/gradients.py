@@ -207,6 +207,8 @@ def is_constant(term: Term) -> bool:
                 return False
             case Operation(module=None, operands=operands):
                 stack.extend(operands)
+                if current.name in _OF_SEVERAL:
+                    stack.extend((*current.positional, *current.keywords.values()))
             case Either() | Display() | Repeated():
                 stack.extend(parts(current))
             case _:
