@@ -297,7 +297,8 @@ from torch_geometric.utils import degree
 class SizeNorm(nn.Module):
     def forward(self, x, batch, size):
         inverse = degree(batch, size, dtype=x.dtype).pow(-0.5)
-        return x * inverse.index_select(0, batch).view(-1, 1) + x * degree(batch).pow(-1)[batch][:, None]
+        other = torch.bincount(batch)[batch].float().pow(-1) * degree(batch).pow(-1)[batch]
+        return x * inverse.index_select(0, batch).view(-1, 1) + x * other[:, None]
 """,
         # Plain numbers.
         """\
@@ -393,8 +394,9 @@ def _fault(source: SourceFile, site: Site, power: Operation) -> str | None:
     base, exponent = power.operands[0], _exponent(power.operands[1])
     if exponent is None or not facts.differentiation.is_trained_through(source, site, power):
         return None
-    if exponent < 0 and _is_count(base):
-        is_safe = _is_replaced(source, site) or _is_looked_up_where_counted(source, site, base)
+    counted = facts.counts.counted(base) if exponent < 0 else None
+    if counted is not None:
+        is_safe = _is_replaced(source, site) or _is_looked_up_where_counted(source, site, counted)
         return None if is_safe else f"** {exponent:g} of a count that can be 0 is infinite there"
     if not facts.differentiation.carries_gradient(source, site, power):
         return None
@@ -465,71 +467,6 @@ def _can_be_negative(base: Term) -> bool:
     return facts.intervals.interval(base).low < 0 and facts.terms.once(is_raw)(base)
 
 
-_CASTS = {
-    "to",
-    "type",
-    "type_as",
-    "float",
-    "double",
-    "half",
-    "cuda",
-    "cpu",
-    "clone",
-    "view",
-    "reshape",
-    "unsqueeze",
-}
-_COUNTING = {"in_degrees", "out_degrees"}
-"""The methods of a graph of DGL that count the edges of its nodes."""
-
-
-def _counted(base: Term) -> Term | None:
-    """Return the term that counts, where a base is a count of how often something occurs."""
-    found = list(facts.provenance.origins(base, _CASTS))
-    return found[0] if len(found) == 1 and _counts(found[0]) else None
-
-
-def _counts(made: Term) -> bool:
-    match made:
-        case facts.terms.Call(callee=facts.terms.Reference(dotted=dotted)):
-            return dotted.endswith("utils.degree")  # of torch_geometric, or inside it
-        case facts.terms.Call(callee=facts.terms.Attribute(name=name)):
-            return name in _COUNTING
-        case facts.terms.Operation(name="bincount" | "histc"):
-            return True
-        case facts.terms.Operation(name="sum", operands=(inner, *_)):
-            return facts.provenance.made_by(inner, *_MASKS) is not None
-        case facts.terms.Operation(name="scatter_add" | "index_add"):
-            return all(_is_of_ones(part) for part in (*made.operands, *made.positional) if _is_made(part))
-        case _:
-            return False
-
-
-_MASKS = ("compare", "eq", "ne", "gt", "ge", "lt", "le", "one_hot")
-
-
-def _is_made(term: Term) -> bool:
-    return isinstance(term, facts.terms.Operation)
-
-
-def _is_of_ones(term: Term) -> bool:
-    return (
-        facts.provenance.made_by(term, "zeros", "zeros_like", "ones", "ones_like", through=_CASTS) is not None
-    )
-
-
-def _is_count(base: Term) -> bool:
-    counted = _counted(base)
-    return counted is not None and not any(map(_adds_self_loops, facts.terms.within(counted, 200)))
-
-
-def _adds_self_loops(term: Term) -> bool:
-    """Whether a call gives every node an edge to itself, so that none is without edges."""
-    callee = term.callee if isinstance(term, facts.terms.Call) else None
-    name = getattr(callee, "dotted", getattr(callee, "name", "")).rsplit(".", 1)[-1]
-    return "self_loop" in name and not name.startswith("remove")
-
-
 _REPLACING = {
     "where",
     "masked_fill",
@@ -555,23 +492,9 @@ def _consumers(source: SourceFile, site: Site) -> Iterator[Term]:
         yield from uses.of(option)
 
 
-def _is_looked_up_where_counted(source: SourceFile, site: Site, base: Term) -> bool:
-    """Whether a count is only looked up at the places that were counted, where it is one or more."""
-    counted, values = _counted(base), source.ask(facts.values)
-    given = [*facts.terms.parts(counted)] if counted is not None else []
-    consumers = list(_consumers(source, site))
+def _is_looked_up_where_counted(source: SourceFile, site: Site, counted: Term) -> bool:
+    """Whether the power is only looked up at the places that were counted, where the count is one or more."""
+    resolve, consumers = source.ask(facts.values).resolve, list(_consumers(source, site))
     return bool(consumers) and all(
-        any(facts.terms.same(key, one) for key in _keys(values.resolve(consumer)) for one in given)
-        for consumer in consumers
+        facts.counts.is_looked_up_where_counted(resolve(one), counted) for one in consumers
     )
-
-
-def _keys(consumer: Term) -> Iterator[Term]:
-    match consumer:
-        case facts.terms.Operation(name="index" | "index_select" | "gather"):
-            yield from consumer.positional
-            yield from consumer.keywords.values()
-        case facts.terms.Item(key=key):
-            yield key
-        case _:
-            pass

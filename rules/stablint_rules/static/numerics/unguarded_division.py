@@ -29,6 +29,7 @@ class UnguardedDivision(StaticRule):
       tensor that is divided; also where advantages or returns, which carry no graph, are standardised in the
       loop that trains on them;
     - the sum of a mask or, over the samples, of a one-hot code,
+    - how often something occurs: `bincount`, a scatter of ones, the degrees of the nodes of a graph,
 
     and nothing keeps it away from 0: no positive term, no clamp or maximum, no test on the way there.
 
@@ -197,6 +198,26 @@ def loss(model: nn.Module, x, labels):
     losses = F.cross_entropy(model(x), labels, reduction="none", ignore_index=-100)
     count = (labels != -100).sum().item()
     return losses.sum() / count  # flagged
+""",
+        # means by hand, over groups that may be empty
+        """\
+import torch
+from torch import nn
+from torch_geometric.utils import degree
+
+class Groups(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x, group, edges, size):
+        h = self.fc(x)
+        total = torch.zeros(size, 8).index_add(0, group, h)
+        count = torch.bincount(group, minlength=size)
+        ones = torch.zeros(size).scatter_add(0, group, torch.ones(x.size(0)))
+        a = total / count.unsqueeze(1)  # flagged
+        b = total / ones.view(-1, 1)  # flagged
+        return a + b + h / degree(edges[0], x.size(0)).view(-1, 1)  # flagged
 """,
         # prototypes of classes that the batch does not hold
         """\
@@ -393,6 +414,27 @@ class Scale(nn.Module):
         h = self.fc(x)
         return (h - h.min()) / (h.max() - h.min() + 1e-8) + (h - y.min()) / (y.max() - y.min())
 """,
+        # groups that are not empty, or are not looked at
+        """\
+import torch
+from torch import nn
+from torch_geometric.utils import add_self_loops, degree
+
+class Groups(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x, group, edges, size):
+        h = self.fc(x)
+        total = torch.zeros(size, 8).index_add(0, group, h)
+        count = torch.bincount(group, minlength=size).unsqueeze(1)
+        looped, _ = add_self_loops(edges)
+        a = total / count.clamp(min=1) + total / (count + 1)
+        b = h / count[group] + (total / count)[group]
+        c = torch.where(count > 0, total / count, torch.zeros_like(total))
+        return a, b, c, h / degree(looped[0], x.size(0)).view(-1, 1)
+""",
         # a one-hot code sums to one over its classes
         """\
 import torch
@@ -510,7 +552,7 @@ def attack(model: nn.Module, x, y):
     def check(self, source: SourceFile) -> Iterator[Report]:
         """Report divisions by what can be exactly zero, where they are trained through."""
         for site, division in source.ask(facts.operations).named("div", when=_may_matter):
-            why = _why_zero(division) or _why_constant(source, site)
+            why = _why_zero(division) or _why_constant(source, site) or _why_empty(source, site, division)
             if why is None or not facts.differentiation.is_trained_through(source, site, division):
                 continue
             is_shown = facts.differentiation.may_be_for_show(source, site.scope)
@@ -535,7 +577,9 @@ def _divisor(division: Operation) -> Operation | None:
 
 def _may_matter(division: Operation) -> bool:
     parameters = (facts.terms.Parameter, facts.terms.Either)
-    return _divisor(division) is not None or isinstance(division.operands[-1], parameters)
+    if _divisor(division) is not None or isinstance(division.operands[-1], parameters):
+        return True
+    return facts.counts.counted(division.operands[-1]) is not None
 
 
 def _why_zero(division: Operation) -> tuple[str, Severity | None] | None:
@@ -601,6 +645,19 @@ def _why_constant(source: SourceFile, site: Site) -> tuple[str, Severity | None]
         for option in facts.terms.options(site.term)
     )
     return (_CONSTANT["std"], None) if is_standardised and _is_beside_backward(source, site) else None
+
+
+def _why_empty(source: SourceFile, site: Site, division: Operation) -> tuple[str, Severity | None] | None:
+    """Say so where a sum is divided by how often something occurs, which may be never."""
+    counted = facts.counts.counted(division.operands[-1]) if len(division.operands) == 2 else None
+    if counted is None or not _is_trained(division.operands[0]):
+        return None
+    known, uses = source.ask(facts.values), source.ask(facts.uses)
+    consumers = [one for option in facts.terms.options(known.raw(site.node)) for one in uses.of(option)]
+    is_looked_up = bool(consumers) and all(
+        facts.counts.is_looked_up_where_counted(known.resolve(one), counted) for one in consumers
+    )
+    return None if is_looked_up else ("divided by a count that can be 0: NaN or infinite there", None)
 
 
 def _standardises(division: Operation) -> bool:
