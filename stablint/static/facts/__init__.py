@@ -60,8 +60,8 @@ if TYPE_CHECKING:
     from stablint.static.facts import automaton as automaton
     from stablint.static.facts import classes as classes
     from stablint.static.facts import conditions as conditions
-    from stablint.static.facts import data_fields as data_fields
     from stablint.static.facts import counts as counts
+    from stablint.static.facts import data_fields as data_fields
     from stablint.static.facts import differentiation as differentiation
     from stablint.static.facts import events as events
     from stablint.static.facts import exponentials as exponentials
