@@ -106,7 +106,7 @@ class Halves:
                 return under if name in _TO_HALF else None
             if name in _TO_HALF or (name == "parameter" and operands):
                 return self._of_halved(term)
-        if name == "div" and _is_number(operands[0]) and self.autocast_of(term) is not None:
+        if name == "div" and operands and _is_number(operands[0]) and self.autocast_of(term) is not None:
             return None  # `1 / x` is a reciprocal, which autocast computes in float32
         return self._all(operands[1:] if name == "where" else operands) if name in _KEEPING else None
 

@@ -218,6 +218,17 @@ def loss(model, tokens, y, lengths, pad_id):
     drawn = torch.rand(tokens.shape).argsort(dim=-1) < (lengths * 0.5).clamp(min=1.0)[:, None]
     return F.cross_entropy(out[is_token], y[is_token]) + out[inside].mean() + out[best].mean() + out[drawn].mean()
 """,
+        # a class that is there
+        """\
+import torch
+
+
+def by_class(model, x, y):
+    out, total = model(x), 0.0
+    for c in y.unique():
+        total = total + out[y == c].var() + out[y == c].mean()
+    return total + out[y == y[0]].mean()
+""",
         # masks of which nothing is known: a split of a graph, an argument
         """\
 import torch
@@ -417,6 +428,7 @@ def _condition(key: Term) -> Operation | None:
 _ALWAYS_SOME = {
     "arange", "max", "amax", "min", "amin", "mean", "median", "quantile", "topk", "kthvalue", "argmax", "eye", "triu",
     "tril", "ones", "isnan", "isfinite", "isinf", "triu_indices", "sort", "argsort", "randperm",
+    "unique", "mode",
 }  # fmt: skip
 """What is compared with these is true somewhere, as a rule."""
 
@@ -426,6 +438,9 @@ def _may_hold_nowhere(comparison: Operation) -> bool:
     terms = facts.terms
     if facts.gradients.is_constant(comparison) and not _is_drawn(comparison):
         return False
+    sides = (comparison.operands + comparison.positional)[:2]
+    if any(_is_element(one, other) for one in sides for other in sides):
+        return False
     for part in terms.within(comparison, 60):
         name = getattr(part, "name", "") or getattr(part, "label", "") or getattr(part, "dotted", "")
         if "pad" in name.lower() or "length" in name.lower():
@@ -433,6 +448,12 @@ def _may_hold_nowhere(comparison: Operation) -> bool:
         if isinstance(part, terms.Operation) and part.name in _ALWAYS_SOME and not _is_row(part):
             return False
     return True
+
+
+def _is_element(term: Term, whole: Term) -> bool:
+    """Whether a term is an element of another one: `y[0]`, which is equal to one of `y`."""
+    base = term.base if isinstance(term, facts.terms.Item) else None
+    return base is not None and facts.terms.same(base, whole)
 
 
 def _is_row(operation: Operation) -> bool:

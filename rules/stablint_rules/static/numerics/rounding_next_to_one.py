@@ -293,7 +293,9 @@ def far(x):
 
 def _of_exponentials(source: SourceFile) -> Iterator[Report]:
     for site, difference in source.ask(facts.operations).named("sub", when=_may_be_from_one):
-        left, right = (difference.operands + difference.positional)[:2]
+        if not _may_be_from_one(difference):
+            continue
+        left, right = difference.operands + difference.positional
         exponential = _exponential(right) if facts.terms.number(left) == 1 else _exponential(_first(left))
         if exponential is None or not _matters(source, site, difference, exponential.operands[0]):
             continue
