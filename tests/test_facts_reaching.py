@@ -64,3 +64,19 @@ def written(code: str) -> set[str]:
 )  # fmt: skip
 def test_what_is_written_is_what_the_code_says(code: str, expected: set[str]) -> None:
     assert written(code) == expected
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "net.fc.weight.data.normal_()\nnet.fc.weight.data.mul_(0.1)",
+        "nn.init.normal_(net.fc.weight).mul_(0.1)",
+        "w = net.fc.weight.data\nw.normal_().mul_(0.1)",
+    ],
+)
+def test_what_was_written_into_is_the_tensor_that_it_was(code: str) -> None:
+    source = SourceFile("model.py", (MODEL + code).encode())
+    (model,) = source.ask(facts.models).by_class.values()
+    (held,) = model.attributes["fc"]
+    fills = facts.reaching.layer_fills(source, held.term, "values", "change")  # type: ignore[arg-type]
+    assert {fill.kind for fill, certain in fills if certain} == {"values", "change"}

@@ -16,7 +16,7 @@ from stablint.static.facts.terms import (
     Repeated,
     Term,
 )
-from stablint.static.torch_api.groups import words
+from stablint.static.torch_api.groups import IN_PLACE_INIT, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,12 @@ _LISTINGS = {
 _ITERATORS = {"list", "tuple", "enumerate", "zip", "reversed", "sorted", "filter", "iter", "tqdm"}
 
 
+def _is_in_place(made: Operation) -> bool:
+    """Whether what an operation gives is what it wrote into: `w.normal_()`, `nn.init.zeros_(w)`."""
+    is_method = made.dotted.startswith("torch.Tensor.") and made.dotted.endswith("_")
+    return is_method or made.dotted in IN_PLACE_INIT
+
+
 def aims(
     term: Term, listing: str = "", path: tuple[str, ...] = (), after: tuple[str, ...] = ()
 ) -> Iterator[Aim]:
@@ -51,7 +57,7 @@ def aims(
             case Operation(name="setitem", operands=(inner, value)):
                 yield from aims(value, listing, path, after)
                 term = inner
-            case Operation(name=name, operands=(inner, *_)) if name in SAME:
+            case Operation(name=name, operands=(inner, *_)) if name in SAME or _is_in_place(term):
                 term = inner
             case Operation(name=name, operands=parts) if name in _ITERATORS:
                 for part in parts:
