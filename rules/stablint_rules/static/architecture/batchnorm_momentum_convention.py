@@ -397,7 +397,7 @@ def _number(given: Term | None) -> float | None:
 
 def _fix(call: Any, given: Term | None, written: Any, kept: str) -> ProposedFix | None:
     """Turn a number round that is written where it is given."""
-    number = getattr(given, "node", None)
+    number: Any = getattr(given, "node", None)
     inside = [argument.value for argument in getattr(call, "args", ())] if written is None else [written]
     if type(number).__name__ != "Float" or all(one is not number for one in inside) or kept == "0.5":
         return None

@@ -28,7 +28,7 @@ class InitScaleOutOfRange(StaticRule):
     `trunc_normal_` and `uniform_`, the methods of the same names, and parameters made of `torch.randn` or
     `torch.rand`. It reports
 
-    - weights of root mean square `s` where `s * sqrt(inputs)` is 2 or more, of 16 inputs at least; or,
+    - weights of root mean square `s` where `s * sqrt(inputs)` is 4 or more, of 16 inputs at least; or,
       where the number of inputs is not known, `s` is 0.5 or more, as for `normal_` and `uniform_` without
       arguments;
     - small weights in four or more layers in a row that let less than a thousandth of the signal through.
@@ -300,6 +300,15 @@ small = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
 nn.init.uniform_(small[0].weight, -1, 1)
 nn.init.normal_(small[2].weight, 0, 0.5)
 """,
+        # Somewhat wide: what a layer makes of its input is not much larger.
+        """\
+from torch import nn
+
+net = nn.Sequential(nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Conv2d(64, 128, 3), nn.ReLU(), nn.Conv2d(128, 128, 3))
+for m in net:
+    if isinstance(m, nn.Conv2d):
+        m.weight.data.normal_(0, 0.05)
+""",
         # A number that is not known.
         """\
 from torch import nn
@@ -438,7 +447,7 @@ class _Draw:
     def is_large(self) -> bool:
         if self.inputs is None:
             return self.size >= 0.5
-        return self.inputs >= 16 and self.gain >= 2
+        return self.inputs >= 16 and self.gain >= 4
 
     @property
     def is_small(self) -> bool:
