@@ -11,7 +11,8 @@ from stablint.rule import Mark, Report, StaticRule
 from stablint.static import facts
 
 if TYPE_CHECKING:
-    from stablint.static.facts.scopes import Syntax
+    from stablint.static.facts.classes import Models
+    from stablint.static.facts.scopes import Scope, Syntax
     from stablint.static.facts.terms import Term
     from stablint.static.source import SourceFile
 
@@ -21,11 +22,11 @@ class GradModeAsTrainingFlag(StaticRule):
 
     ## What it does
 
-    Reports a test of `torch.is_grad_enabled()`, also through a variable or an argument, whose branches
-    normalise with running statistics, update them, drop elements or draw noise, and layers and functions
-    that are given it as `training=`. Tests for other purposes, to save memory (checkpointing) or to
-    register hooks, do not change what is computed and are left alone, as is a test that also asks
-    `self.training`.
+    Reports a test of `torch.is_grad_enabled()`, also through a variable or an argument, in a module or in
+    a function that one calls, whose branches normalise with running statistics, update them, drop
+    elements or draw noise, and layers and functions that are given it as `training=`. Tests for other
+    purposes, to save memory (checkpointing) or to register hooks, do not change what is computed and are
+    left alone, as is a test that also asks `self.training`.
 
     ## Why it is bad
 
@@ -269,6 +270,17 @@ def penalty(x):
         return x.square().mean()
     return x.new_zeros(())
 """,
+        # an optimizer that keeps statistics of its own
+        """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Preconditioner(torch.optim.SGD):
+    def hook(self, module, inputs):
+        if torch.is_grad_enabled():
+            self.running_stat[module] = inputs[0].square().mean()
+""",
         # another library's
         """\
 import torch
@@ -301,8 +313,9 @@ _OTHER_PURPOSES = re.compile(r"checkpoint|\.training\b|register_hook|requires_gr
 def _tests(source: SourceFile, shape: Syntax) -> Iterator[Report]:
     known = source.ask(facts.values)
     seen: set[object] = set()
-    for _, block in shape.blocks.values():
-        for one in block.outward() if block is not None else ():
+    models = source.ask(facts.models)
+    for scope, block in shape.blocks.values():
+        for one in block.outward() if block is not None and _is_of_model(models, scope.function) else ():
             if one.kind not in ("if", "else") or one.node in seen or not hasattr(one.node, "test"):
                 continue
             seen.add(one.node)
@@ -313,6 +326,14 @@ def _tests(source: SourceFile, shape: Syntax) -> Iterator[Report]:
                     "whether gradients are on decides between training and evaluation: `eval()` has no effect here",
                     related=_origin(source, test),
                 )
+
+
+def _is_of_model(models: Models, scope: Scope) -> bool:
+    """Whether a function is a method of a module, or called by one: an optimizer's hooks may ask what they like."""
+    if models.around(scope) is not None:
+        return True
+    callers = models.interpreter.callers.get(scope, set())
+    return any(models.around(caller) is not None for caller, _ in callers)
 
 
 def _asks(value: Term) -> bool:
