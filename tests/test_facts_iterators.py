@@ -53,3 +53,13 @@ def test_what_goes_through_an_iterator(code: str) -> None:
     )
     found = [one.how for one in source.ask(facts.consumptions) if one.held.binding is not None]
     assert found == ([CONSUMERS[code]] if CONSUMERS[code] else [])
+
+
+def test_two_names_of_one_line_and_one_name_of_two_branches() -> None:
+    source = read(
+        "def f(a, b, flag):\n    x, y = a.parameters(), b.parameters()\n    sum(x)\n    list(y)\n"
+        "    if flag: z = a.parameters()\n    else: z = filter(None, a.parameters())\n    sum(z)\n"
+    )
+    held = [one.held for one in source.ask(facts.consumptions)]
+    assert [len(one.makers) for one in held] == [1, 1, 3]
+    assert [one.is_single for one in held] == [True, True, False]

@@ -291,7 +291,7 @@ def test_the_n_of_every_nth_round(code: str) -> None:
     source, (statement,) = marked(code)
     block = statements.block_of(source, statement)
     assert block is not None
-    n = statements.modulus(block.node)
+    n = statements.modulus(source, block.node)
     assert (source.code(n) if n is not None else None) == MODULI[code]
 
 
@@ -354,6 +354,31 @@ def test_the_outermost_statement_that_stands_in_certain_loops() -> None:
     assert statements.outermost_without(source, site.statement, [outer.node]) is with_block.node
     assert statements.outermost_without(source, site.statement, []) is outer.node
     assert statements.outermost_without(source, site.statement, [inner.node]) is site.statement
+
+
+CHUNKS = {
+    "for a in x.chunk(4): look(1)": "4",
+    "for a, b in zip(torch.chunk(x, n, 1), y): look(1)": "n",
+    "for i, a in enumerate(x.split(4)): look(1)": None,
+    "while x: look(1)": None,
+}
+
+
+@pytest.mark.parametrize("code", CHUNKS)
+def test_the_n_of_the_pieces(code: str) -> None:
+    source, (statement,) = marked(code)
+    loop = statements.innermost_loop(source, statement)
+    assert loop is not None
+    n = statements.chunks(loop.node)
+    assert (source.code(n) if n is not None else None) == CHUNKS[code]
+
+
+def test_the_test_of_a_branch() -> None:
+    source, (inside,) = marked("if a % 2: look(1)")
+    block = statements.block_of(source, inside)
+    assert block is not None
+    assert statements.test_of(source, block.node) == "a % 2"
+    assert statements.test_of(source, inside) == ""
 
 
 ENDS = {

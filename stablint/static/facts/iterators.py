@@ -58,6 +58,8 @@ class Held:
     """The function that binds it."""
     binding: Binding | None = field(repr=False)
     """None for a parameter."""
+    is_single: bool = True
+    """Whether it is bound at one place, not in each of several branches."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +158,7 @@ class _Search:
         for scope in _all_scopes(shape.module):
             for name, bindings in scope.bindings.items():
                 for binding in bindings:
-                    self._note(name, scope, binding)
+                    self._note(name, scope, _alone(name, binding))
         for store in shape.stores:
             if isinstance(store.target, cst.Attribute):
                 binding = Binding("assign", store.statement, store.value)
@@ -270,9 +272,28 @@ class _Search:
             for home, binding in homes
             if binding.value is not None and makers(self.known.raw(binding.value)) & made
         ]
-        if len(ours) != 1:  # made anew by each of several assignments, or not seen where
-            return None
-        return Held(made, *ours[0])
+        own = [makers(self.known.raw(binding.value)) for _, binding in ours if binding.value is not None]
+        if not own or len(frozenset().union(*own)) < sum(map(len, own)):
+            return None  # made anew by each of several assignments, or not seen where
+        scope, binding = ours[0]
+        return Held(made, scope, binding, len(ours) == 1)
+
+
+def _alone(name: str, binding: Binding) -> Binding:
+    """Return a binding with its own value, where one of several names gets it: `a, b = x, y`."""
+    line = binding.node
+    part = line.body[0] if isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1 else line
+    match part:
+        case cst.Assign(
+            targets=[cst.AssignTarget(target=cst.Tuple(elements=to))], value=cst.Tuple(elements=given)
+        ):
+            if binding.value is None and len(to) == len(given):
+                for one, value in zip(to, given, strict=True):
+                    if isinstance(one.value, cst.Name) and one.value.value == name:
+                        return Binding(binding.kind, binding.node, value.value)
+        case _:
+            pass
+    return binding
 
 
 def _all_scopes(scope: Scope) -> Iterator[Scope]:

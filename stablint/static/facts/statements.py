@@ -11,6 +11,7 @@ import libcst as cst
 
 from stablint.static.facts.evaluation import values
 from stablint.static.facts.scopes import Block, Scope, Syntax, syntax
+from stablint.static.facts.terms import Operation, within
 from stablint.static.nodes import last_name, meaningful_children
 
 if TYPE_CHECKING:
@@ -56,11 +57,16 @@ def every_nth_round(source: SourceFile, statement: cst.CSTNode | None) -> bool:
     return any("%" in guard for guard in guards(source, statement))
 
 
-def modulus(node: cst.CSTNode) -> cst.BaseExpression | None:
-    """Return the n of a branch that asks `i % n`: what is inside runs in every n-th round, or in the others."""
-    if isinstance(node, cst.If | cst.IfExp):
-        return _modulus(node.test)
-    return None
+def modulus(source: SourceFile, node: cst.CSTNode) -> cst.BaseExpression | None:
+    """Return the n of a branch that asks `i % n`, also by a name: it parts every n-th round from the others."""
+    if not isinstance(node, cst.If | cst.IfExp):
+        return None
+    written = _modulus(node.test)
+    if written is not None or not isinstance(node.test, cst.Name | cst.Attribute):
+        return written
+    asked = within(source.ask(values).raw(node.test), 20)
+    made = (part.node for part in asked if isinstance(part, Operation))
+    return next((n for n in map(_modulus, made) if n is not None), None)
 
 
 def _modulus(test: cst.CSTNode) -> cst.BaseExpression | None:
@@ -68,6 +74,31 @@ def _modulus(test: cst.CSTNode) -> cst.BaseExpression | None:
         return test.right
     found = (_modulus(child) for child in meaningful_children(test))
     return next((n for n in found if n is not None), None)
+
+
+def test_of(source: SourceFile, node: cst.CSTNode) -> str:
+    """Return the condition of a branch as it is written."""
+    return source.code(node.test) if isinstance(node, cst.If | cst.IfExp) else ""
+
+
+def chunks(loop: cst.CSTNode) -> cst.BaseExpression | None:
+    """Return the n of a loop over the pieces of a tensor: `x.chunk(n)`, `zip(torch.chunk(x, n), ...)`."""
+    if not isinstance(loop, cst.For):
+        return None
+    inner: cst.CSTNode = loop.iter
+    while (
+        isinstance(inner, cst.Call) and last_name(inner.func) in ("zip", "enumerate", "tqdm") and inner.args
+    ):
+        inner = inner.args[0].value
+    match inner:
+        case cst.Call(
+            func=cst.Attribute(value=cst.Name(value="torch"), attr=cst.Name(value="chunk")), args=[_, n, *_]
+        ):
+            return n.value
+        case cst.Call(func=cst.Attribute(attr=cst.Name(value="chunk")), args=[n, *_]):
+            return n.value
+        case _:
+            return None
 
 
 def times(loop: cst.CSTNode) -> cst.BaseExpression | None:
