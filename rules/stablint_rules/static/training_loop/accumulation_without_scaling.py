@@ -171,6 +171,44 @@ def train(model, loader, optimizer: torch.optim.SGD, every: int):
             optimizer.step()
             optimizer.zero_grad()
 """,
+        # the other rounds go on; the test has a name
+        """\
+import torch
+from torch import nn
+
+def train(model, loader, args):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    criterion = nn.CrossEntropyLoss()
+    for i, (x, y) in enumerate(loader):
+        criterion(model(x), y).backward()  # flagged
+        if (i + 1) % args.accumulate != 0:
+            continue
+        optimizer.step()
+        optimizer.zero_grad()
+
+def finetune(model, loader, every):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for i, (x, y) in enumerate(loader):
+        nn.functional.cross_entropy(model(x), y).backward()  # flagged
+        is_last = (i + 1) % every == 0
+        if is_last:
+            optimizer.step()
+            optimizer.zero_grad()
+""",
+        # the batch in pieces
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        optimizer.zero_grad()
+        for part, target in zip(x.chunk(4), y.chunk(4)):
+            loss = F.mse_loss(model(part), target)
+            loss.backward()  # flagged
+        optimizer.step()
+""",
         # an inner loop over the micro-batches
         """\
 import torch
@@ -240,6 +278,42 @@ class Trainer:
 """,
         None,
         None,
+        """\
+import torch
+from torch import nn
+
+def train(model, loader, args):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    criterion = nn.CrossEntropyLoss()
+    for i, (x, y) in enumerate(loader):
+        (criterion(model(x), y) / args.accumulate).backward()
+        if (i + 1) % args.accumulate != 0:
+            continue
+        optimizer.step()
+        optimizer.zero_grad()
+
+def finetune(model, loader, every):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for i, (x, y) in enumerate(loader):
+        (nn.functional.cross_entropy(model(x), y) / every).backward()
+        is_last = (i + 1) % every == 0
+        if is_last:
+            optimizer.step()
+            optimizer.zero_grad()
+""",
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        optimizer.zero_grad()
+        for part, target in zip(x.chunk(4), y.chunk(4)):
+            loss = F.mse_loss(model(part), target)
+            (loss / 4).backward()
+        optimizer.step()
+""",
         """\
 import torch
 import torch.nn.functional as F
@@ -384,6 +458,23 @@ def main(model, loader, n):
             optimizer.step()
             optimizer.zero_grad()
 """,
+        # most rounds are left out, and those have no backward
+        """\
+import torch
+import torch.nn.functional as F
+
+def learn(env, q, buffer, total, train_frequency):
+    optimizer = torch.optim.SGD(q.parameters(), lr=0.1)
+    for step in range(total):
+        env.step(q)
+        if step % train_frequency != 0:
+            continue
+        x, y = buffer.sample()
+        loss = F.mse_loss(q(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+""",
         # a step in every round, and a log in every n-th
         """\
 import torch
@@ -479,7 +570,7 @@ class _Happening:
 def _accumulated(source: SourceFile, body: Program) -> Iterator[_Accumulated]:
     kinds = facts.events.Kind
     happening = _Happening()
-    _collect(body, None, happening)
+    _collect(source, body, None, happening)
     always = [event for event in happening.always if event.kind is kinds.BACKWARD]
     clears = any(event.kind in (kinds.ZERO_GRAD, kinds.OPAQUE, kinds.STEP) for event in happening.always)
     steps = [(event, n) for event, n in happening.sometimes if event.kind is kinds.STEP]
@@ -489,7 +580,7 @@ def _accumulated(source: SourceFile, body: Program) -> Iterator[_Accumulated]:
     yield from _in_inner_loop(source, body)
 
 
-def _collect(program: Program, n: cst.BaseExpression | None, into: _Happening) -> None:
+def _collect(source: SourceFile, program: Program, n: cst.BaseExpression | None, into: _Happening) -> None:
     """Sort what happens in one round, inner loops left out."""
     for step in program:
         match step:
@@ -499,15 +590,28 @@ def _collect(program: Program, n: cst.BaseExpression | None, into: _Happening) -
                 else:
                     into.sometimes.append((step, n))
             case facts.programs.Inlined(body=body):
-                _collect(body, n, into)
+                _collect(source, body, n, into)
             case facts.programs.Branch(node=node, ways=ways):
-                _collect_ways(ways, n or facts.statements.modulus(node), n is None, into)
+                every = facts.statements.modulus(source, node)
+                _collect_ways(source, ways, n or every, n is None, into)
+                if every is not None and _goes_on(source, node, ways):
+                    n = n or every
             case _:
                 pass
 
 
+def _goes_on(source: SourceFile, node: cst.CSTNode, ways: tuple[Program, ...]) -> bool:
+    """Whether all but every n-th round end here: `if (i + 1) % n != 0: continue`."""
+    is_left = any(isinstance(step, facts.programs.Leave) for step in ways[0])
+    return is_left and "==" not in facts.statements.test_of(source, node)
+
+
 def _collect_ways(
-    ways: tuple[Program, ...], n: cst.BaseExpression | None, is_outside: bool, into: _Happening
+    source: SourceFile,
+    ways: tuple[Program, ...],
+    n: cst.BaseExpression | None,
+    is_outside: bool,
+    into: _Happening,
 ) -> None:
     kind = facts.events.Kind.BACKWARD
     if is_outside and n is not None and all(facts.paths.events_in(way, kind) for way in ways):
@@ -515,7 +619,7 @@ def _collect_ways(
         into.always.append(facts.paths.events_in(ways[0], kind)[0])
         ways = tuple(_without(way, kind) for way in ways)
     for way in ways:
-        _collect(way, n, into)
+        _collect(source, way, n, into)
 
 
 def _without(way: Program, kind: Kind) -> Program:
@@ -529,7 +633,10 @@ def _in_inner_loop(source: SourceFile, body: Program) -> Iterator[_Accumulated]:
         if not isinstance(inner, facts.programs.Loop):
             continue
         n = facts.statements.times(inner.node)
-        if n is None or not _MICRO.search(_last(source, n)):
+        if n is not None and not _MICRO.search(_last(source, n)):
+            n = None
+        n = n or facts.statements.chunks(inner.node)
+        if n is None:
             continue
         inside = facts.paths.events_in(inner.body, kinds.BACKWARD, kinds.STEP, kinds.ZERO_GRAD, kinds.OPAQUE)
         behind = facts.paths.events_in(body[place + 1 :], kinds.STEP)

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from stablint.static.facts.events import Event
     from stablint.static.facts.paths import Root
+    from stablint.static.facts.scopes import Scope
     from stablint.static.facts.sites import Site
-    from stablint.static.facts.terms import Instance, Term
+    from stablint.static.facts.terms import Call, Instance, Term
     from stablint.static.source import SourceFile
 
 
@@ -138,6 +139,24 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
 """,
+        # the model that was wrapped, made elsewhere and moved; a method of it
+        """\
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel as DDP
+
+def main(build, loader, rank):
+    model = build().to(rank)
+    ddp = DDP(model, device_ids=[rank])
+    optimizer = torch.optim.SGD(ddp.parameters(), lr=0.1)
+    for x, y in loader:
+        optimizer.zero_grad()
+        nn.MSELoss()(model(x), y).backward()  # flagged
+        optimizer.step()
+        optimizer.zero_grad()
+        model.elbo(x).mean().backward()  # flagged
+        optimizer.step()
+""",
         # by the name under which it is saved
         """\
 import torch
@@ -159,6 +178,22 @@ def main(model, loader, distributed):
     ]
 
     good = [
+        # another method of the model that was wrapped, for a number to print
+        """\
+import torch
+import torch.nn.functional as F
+from torch.nn.parallel import DistributedDataParallel as DDP
+
+def main(build, loader, rank):
+    model = build().to(rank)
+    ddp = DDP(model, device_ids=[rank])
+    optimizer = torch.optim.SGD(ddp.parameters(), lr=0.1)
+    for x, y in loader:
+        optimizer.zero_grad()
+        F.cross_entropy(ddp(x), y).backward()
+        print(model.accuracy(x, y))
+        optimizer.step()
+""",
         # through the wrapper; saved, evaluated and sampled through the module
         """\
 import torch
@@ -343,10 +378,12 @@ def _around(
     losses = [event.subject for event in facts.paths.events_in(root.path, kinds.BACKWARD)]
     reached = _reached([facts.events.unscaled(loss) for loss in losses if loss is not None])
     forwards = [event for event in facts.paths.events_in(root.path, kinds.FORWARD) if event.graph]
-    if not reached or any(_is_through(event) for event in forwards):
+    calls = [term for term in reached if isinstance(term, facts.terms.Call)]
+    known = source.ask(facts.values)
+    if any(map(_is_through, forwards)) or any(_is_wrapper(known.raw(call.node.func)) for call in calls):
         return
-    for call in reached:
-        if isinstance(call, facts.terms.Call) and _is_inside(call.callee):
+    for call in calls:
+        if _is_inside(call.callee) or _is_of_wrapped(source, call, made):
             yield call.node, f"`{source.code(call.node.func)}`"
     nodes = {getattr(term, "node", None) for term in reached}
     for event in forwards:
@@ -398,12 +435,34 @@ def _gives(source: SourceFile, node: cst.CSTNode) -> set[object]:
 
 def _is_wrapped(source: SourceFile, event: Event, made: list[tuple[Site, Instance]]) -> bool:
     """Whether a forward calls a model that has been wrapped before."""
+    return event.target is not None and _was_wrapped(source, event.target, event.scope, event.statement, made)
+
+
+_QUIET = {"parameters", "named_parameters", "buffers", "state_dict", "to", "cuda", "children", "modules"}
+
+
+def _is_of_wrapped(source: SourceFile, call: Call, made: list[tuple[Site, Instance]]) -> bool:
+    """Whether a call is one of the model that has been wrapped before, or of a method of it."""
+    callee = call.callee
+    if isinstance(callee, facts.terms.Attribute) and callee.name not in _QUIET:
+        callee = callee.base
+    place = source.ask(facts.values).interpreter.sites.get(id(call.node))
+    return place is not None and _was_wrapped(source, callee, place[1], place[2], made)
+
+
+def _was_wrapped(
+    source: SourceFile,
+    model: Term,
+    scope: Scope,
+    statement: cst.CSTNode | None,
+    made: list[tuple[Site, Instance]],
+) -> bool:
     for site, wrapper in made:
-        model = wrapper.positional[0] if wrapper.positional else wrapper.keywords.get("module")
-        if model is None or event.target is None or not facts.terms.same(model, event.target):
+        inner = wrapper.positional[0] if wrapper.positional else wrapper.keywords.get("module")
+        if inner is None or isinstance(inner, facts.terms.Unknown) or not facts.terms.same(inner, model):
             continue
-        if site.scope.function is not event.scope.function:
+        if site.scope.function is not scope.function:
             return site.scope.function.name == "__init__"
-        if site.statement is not None and event.statement is not None:
-            return facts.order.follows(source, site.statement, event.statement)
+        if site.statement is not None and statement is not None:
+            return facts.order.follows(source, site.statement, statement)
     return False

@@ -201,6 +201,25 @@ def train(model, teacher, loader, update):
             for slow, fast in pairs:  # flagged
                 slow.lerp_(fast, 0.01)
 """,
+        # one or the other, and a pair of them
+        """\
+import torch
+
+def build(net, freeze):
+    if freeze:
+        params = filter(lambda p: p.requires_grad, net.parameters())
+    else:
+        params = net.parameters()
+    print(sum(p.numel() for p in params))
+    return torch.optim.SGD([{"params": params, "lr": 0.1}])  # flagged
+
+def follow(model, average, loader, update):
+    fast, slow = model.parameters(), average.parameters()
+    for batch in loader:
+        update(model, batch)
+        for a, b in zip(fast, slow):  # flagged
+            b.data.lerp_(a.data, 0.01)
+""",
         # at the top of a script
         """\
 import torch
@@ -324,6 +343,24 @@ def train(model, teacher, loader, update):
         with torch.no_grad():
             for slow, fast in pairs:
                 slow.lerp_(fast, 0.01)
+""",
+        """\
+import torch
+
+def build(net, freeze):
+    if freeze:
+        params = filter(lambda p: p.requires_grad, net.parameters())
+    else:
+        params = net.parameters()
+    print(sum(p.numel() for p in params))
+    return torch.optim.SGD([{"params": params, "lr": 0.1}])
+
+def follow(model, average, loader, update):
+    fast, slow = list(model.parameters()), list(average.parameters())
+    for batch in loader:
+        update(model, batch)
+        for a, b in zip(fast, slow):
+            b.data.lerp_(a.data, 0.01)
 """,
         """\
 import torch
@@ -575,7 +612,7 @@ def _reports(
     if first is not None:
         related.append(Mark(first.by if first.how != "for" else first.node, "gone through here"))
     severity = Severity.WARNING if late.how in _ONLY_READS else None
-    fix = None if skipped or made is None else _fix(source, made)
+    fix = None if skipped or made is None or not late.held.is_single else _fix(source, made)
     yield Report(late.node, message, severity=severity, related=tuple(related), fix=fix)
 
 

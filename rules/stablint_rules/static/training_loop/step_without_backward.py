@@ -13,6 +13,7 @@ from stablint.static import facts
 if TYPE_CHECKING:
     import libcst as cst
 
+    from stablint.static.facts.consumers import Uses
     from stablint.static.facts.events import Event
     from stablint.static.facts.paths import Root
     from stablint.static.facts.terms import Term
@@ -131,6 +132,28 @@ def main(model, loader):
         print(forward(model, x, y))
         optimizer.step()  # flagged
 """,
+        # no parentheses, and nothing behind the scaling
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward
+        optimizer.step()  # flagged
+
+def train_in_half(model, loader, scaler: torch.amp.GradScaler):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        scaler.scale(loss)
+        scaler.step(optimizer)  # flagged
+        scaler.update()
+""",
         # two parts of a loss, logged and left
         """\
 import torch
@@ -148,6 +171,21 @@ def fit(model, loader, writer):
     ]
 
     good = [
+        # scaled, and back-propagated by another name
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader, scaler: torch.amp.GradScaler):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        loss = F.cross_entropy(model(x), y)
+        scaled = scaler.scale(loss)
+        run = scaled.backward
+        run()
+        scaler.step(optimizer)
+        scaler.update()
+""",
         # as it should be
         """\
 import torch
@@ -333,12 +371,33 @@ def _dropped(source: SourceFile, root: Root, step: Event) -> cst.CSTNode | None:
         term = known.raw(value)
         if not _is_loss(target, term):
             continue
-        if not uses.is_only_shown(term):
+        if not _is_dropped(uses, term):
             return None
         scope = source.ask(facts.syntax).blocks[statement][0].function
         if scope is not step.scope.function or facts.order.follows(source, statement, step.statement):
             found = value
     return found
+
+
+def _is_dropped(uses: Uses, term: Term) -> bool:
+    """Whether a loss is only looked at; `loss.backward` without parentheses is no more than that."""
+    if uses.is_only_shown(term):
+        return True
+    for consumer in uses.of(term):
+        match consumer:
+            case facts.terms.Attribute(name="backward") if not uses.of(consumer):
+                continue
+            case (
+                facts.terms.Call(callee=facts.terms.Attribute(name="scale"))
+                | facts.terms.Operation(name="scale")
+            ):
+                if not _is_dropped(uses, consumer):
+                    return False
+            case facts.terms.Operation(name="item"):
+                continue
+            case _:
+                return False
+    return True
 
 
 def _is_loss(target: str, term: Term) -> bool:
