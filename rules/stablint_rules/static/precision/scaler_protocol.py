@@ -463,6 +463,31 @@ def train(model, loader, criterion, optimizer, loss_scaler):
         loss_scaler.scale(criterion(model(x), y)).backward()
         optimizer.step()
 """,
+        # a helper that is given the scaler, an optimizer that knows it
+        """\
+import torch
+import torch.nn.functional as F
+
+from tools import ScaledOptimizer, scaled
+
+
+def train(model, loader, optimizer, scaler: torch.amp.GradScaler):
+    wrapped = ScaledOptimizer(optimizer, scaler)
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = scaled(F.mse_loss(model(x), y), scaler)
+        loss.backward()
+        scaler.step(optimizer)
+        scaler.update()
+    for x, y in loader:
+        wrapped.zero_grad()
+        scaler.scale(F.mse_loss(model(x), y)).backward()
+        wrapped.step()
+    for x, y in loader:
+        optimizer.zero_grad()
+        scaler.scale(F.mse_loss(model(x), y)).backward()
+        optimizer.step(scaler)
+""",
         # a scaler that is only on for float16
         """\
 import torch
@@ -546,7 +571,14 @@ def _misfits(path: Program) -> list[_Misfit]:
             found.append(_Misfit("again", event, again[0]))
         before = [state.scaled for state in states if state.plain is None and state.scaled is not None]
         is_elsewhere = any(same(other.target, event.target) for other in through_scaler)
-        if len(before) == len(states) and not is_elsewhere and _is_on(before[0].scaler, updated):
+        is_aware = _knows_scaler(event.target) or any(
+            facts.roles.role(given) == "scaler" for given in event.arguments
+        )
+        if (
+            len(before) == len(states)
+            and not (is_elsewhere or is_aware)
+            and _is_on(before[0].scaler, updated)
+        ):
             found.append(_Misfit("scaled", event, before[0]))
 
     def transfer(states: frozenset[_Gradients], event: Event) -> frozenset[_Gradients]:
@@ -577,16 +609,28 @@ def _after_backward(state: _Gradients, backward: Event) -> _Gradients:
 
 
 def _has_scaled_part(loss: Term | None) -> bool:
-    """Whether a part of a loss was scaled, or something unknown may have scaled it: `scaler.scale(loss) * 0.5`."""
+    """Whether a part of a loss was scaled, or something was given the scaler that may have: `scale(scaler, loss)`."""
+    if loss is None:
+        return True
+    named = (getattr(part, "name", "") or _called(part) for part in facts.terms.within(loss, 400))
+    return "scale" in named or _knows_scaler(loss)
+
+
+def _called(term: Term) -> str:
+    callee = term.callee if isinstance(term, facts.terms.Call) else None
+    return callee.name if isinstance(callee, facts.terms.Attribute) else ""
+
+
+def _knows_scaler(term: Term | None) -> bool:
+    """Whether something was made with a scaler: an optimizer that may unscale by itself."""
+    if term is None:
+        return False
     terms = facts.terms
-    return loss is None or any(
-        (
-            isinstance(part, terms.Call)
-            and isinstance(part.callee, terms.Attribute)
-            and part.callee.name == "scale"
-        )
-        or (isinstance(part, terms.Operation) and part.name == "scale")
-        for part in terms.within(loss, 400)
+    return any(
+        facts.roles.role(given) == "scaler"
+        for part in terms.within(term, 100)
+        if isinstance(part, terms.Call | terms.Instance)
+        for given in (*part.positional, *part.keywords.values())
     )
 
 
