@@ -20,8 +20,8 @@ class BatchnormMomentumConvention(StaticRule):
 
     ## What it does
     Reports `BatchNorm1d`, `BatchNorm2d`, `BatchNorm3d`, `SyncBatchNorm`, the lazy ones, `F.batch_norm`
-    and instance normalisation with running statistics whose momentum is at least 0.5 and below 1, given
-    to the constructor or set later.
+    and instance normalisation with running statistics whose momentum is above 0.5 and below 1, given to
+    the constructor or set later. 0.5 is the same in both conventions.
 
     ## Why it is bad
     PyTorch computes `running = (1 - momentum) * running + momentum * batch`, with 0.1 as the default;
@@ -85,7 +85,7 @@ from torch.nn import BatchNorm1d, SyncBatchNorm
 
 a = BatchNorm1d(64, 1e-5, 0.9)  # flagged
 b = SyncBatchNorm(64, eps=1e-3, momentum=0.997)  # flagged
-c = torch.nn.BatchNorm3d(16, momentum=0.5)  # flagged
+c = torch.nn.BatchNorm3d(16, momentum=0.6)  # flagged
 d = torch.nn.LazyBatchNorm2d(momentum=0.9)  # flagged
 e = torch.nn.InstanceNorm2d(16, momentum=0.9, track_running_stats=True)  # flagged
 """,
@@ -175,7 +175,7 @@ from torch.nn import BatchNorm1d, SyncBatchNorm
 
 a = BatchNorm1d(64, 1e-5, 0.1)
 b = SyncBatchNorm(64, eps=1e-3, momentum=0.003)
-c = torch.nn.BatchNorm3d(16, momentum=0.5)
+c = torch.nn.BatchNorm3d(16, momentum=0.4)
 d = torch.nn.LazyBatchNorm2d(momentum=0.1)
 e = torch.nn.InstanceNorm2d(16, momentum=0.1, track_running_stats=True)
 """,
@@ -217,6 +217,7 @@ c = nn.BatchNorm2d(64, eps=1e-3, momentum=0.01)
 d = nn.BatchNorm1d(64, 1e-5, 0.003)
 e = nn.BatchNorm2d(64, momentum=1 - 0.99)
 f = nn.BatchNorm2d(64, momentum=0.4)
+g = nn.BatchNorm2d(64, momentum=0.5)
 """,
         # One that can only be meant, and the average of all.
         """\
@@ -391,7 +392,7 @@ def _number(given: Term | None) -> float | None:
         option.default if isinstance(option, terms.Parameter) else option for option in terms.options(given)
     ]
     numbers = [terms.number(one) for one in held]
-    known = [one for one in numbers if one is not None and 0.5 <= one < 1]
+    known = [one for one in numbers if one is not None and 0.5 < one < 1]
     return min(known) if known and len(known) == len(numbers) else None
 
 
@@ -399,6 +400,6 @@ def _fix(call: Any, given: Term | None, written: Any, kept: str) -> ProposedFix 
     """Turn a number round that is written where it is given."""
     number: Any = getattr(given, "node", None)
     inside = [argument.value for argument in getattr(call, "args", ())] if written is None else [written]
-    if type(number).__name__ != "Float" or all(one is not number for one in inside) or kept == "0.5":
+    if type(number).__name__ != "Float" or all(one is not number for one in inside):
         return None
     return ProposedFix(f"make it {kept}", Applicability.UNSAFE, (Replace(number, kept),))
