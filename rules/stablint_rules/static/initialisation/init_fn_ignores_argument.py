@@ -85,6 +85,7 @@ model.apply(init_weights)
 """,
         # By type, with the methods of a tensor, for a part of the model.
         """\
+import torch
 import torch.nn as nn
 
 net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
@@ -93,7 +94,7 @@ net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
 def xavier(m):
     if type(m) == nn.Linear:
         layer.weight.data.normal_(0.0, 0.01)  # flagged
-        layer.bias.data.fill_(0)  # flagged
+        layer.bias.data = torch.zeros(8)  # flagged
 
 
 net[0].apply(xavier)
@@ -193,6 +194,7 @@ model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 1))
 model.apply(init_weights)
 """,
         """\
+import torch
 import torch.nn as nn
 
 net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
@@ -201,7 +203,7 @@ net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
 def xavier(m):
     if type(m) == nn.Linear:
         m.weight.data.normal_(0.0, 0.01)
-        m.bias.data.fill_(0)
+        m.bias.data = torch.zeros(8)
 
 
 net[0].apply(xavier)
@@ -261,6 +263,22 @@ def init_weights(m):
 
 model = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
 model.apply(init_weights)
+""",
+        # What the argument holds goes to another layer.
+        """\
+from torch import nn
+
+teacher = nn.Linear(4, 4)
+
+
+def follow(m, rate=0.01):
+    if isinstance(m, nn.Linear):
+        teacher.weight.data.copy_(m.weight.data)
+        teacher.bias.data = m.bias.data.clone()
+        teacher.weight.requires_grad = False
+
+
+nn.Linear(4, 4).apply(follow)
 """,
         # Names made of the argument.
         """\
@@ -401,12 +419,13 @@ def reset(mode, scale=0.1):
         for fill in every.all:
             root = _root(source, fill)
             scope = fill.scope.function
-            if root is None or not fill.is_certain or scope.kind not in ("function", "lambda"):
+            is_in_function = scope.kind in ("function", "lambda") and fill.kind != "freeze"
+            if root is None or not fill.is_certain or not is_in_function:
                 continue
             if not _is_from_outside(source, root.value, fill.scope) or _is_tested(source, fill, root.value):
                 continue
             argument = _argument(scope) if scope in every.applied else _tested_argument(source, fill, scope)
-            if argument is not None:
+            if argument is not None and not _mentions(source.code(fill.node), argument):
                 yield Report(
                     fill.node,
                     f"the function is given `{argument}`, but initialises a part of `{root.value}`",
@@ -430,7 +449,8 @@ def _target(source: SourceFile, fill: Fill) -> Any:
     for option in facts.terms.options(source.ask(facts.values).raw(fill.node)):
         if isinstance(option, facts.terms.Operation) and option.node is fill.node:
             return facts.spelling.written_operand(option)
-    return None
+    stores = source.ask(facts.syntax).stores
+    return next((store.target for store in stores if store.statement is fill.node), None)
 
 
 def _is_from_outside(source: SourceFile, name: str, scope: Scope | None) -> bool:
@@ -449,7 +469,11 @@ def _is_from_outside(source: SourceFile, name: str, scope: Scope | None) -> bool
 def _is_tested(source: SourceFile, fill: Fill, name: str) -> bool:
     """Whether a test on the way asks for what is initialised: `if m is model.head`."""
     asked = (source.code(test) for test, _ in facts.guards.tests(source, fill.node, fill.statement))
-    return any(re.search(rf"\b{name}\b", text) for text in asked)
+    return any(_mentions(text, name) for text in asked)
+
+
+def _mentions(code: str, name: str) -> bool:
+    return re.search(rf"\b{name}\b", code) is not None
 
 
 def _argument(scope: Scope) -> str | None:

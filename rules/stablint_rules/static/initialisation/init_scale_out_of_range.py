@@ -135,6 +135,23 @@ class Net(nn.Module):
     def forward(self, x):
         return self.conv2(self.act(self.conv1(x)))
 """,
+        # Put in the place of what torch made.
+        """\
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1 = nn.Linear(64, 64)
+        self.fc2 = nn.Linear(64, 2)
+        self.fc1.weight = nn.Parameter(torch.randn(64, 64))  # flagged
+        self.fc2.weight.data = torch.randn(2, 64)  # flagged
+
+    def forward(self, x):
+        return self.fc2(torch.sigmoid(self.fc1(x)))
+""",
         # Half a unit is too much for many inputs.
         """\
 from torch import nn
@@ -471,7 +488,9 @@ def _drawn(source: SourceFile, link: Link) -> _Draw | None:
         if len(fills) != 1 or not fills[0][1] or not facts.reaching.is_whole(fills[0][0]):
             return None
         node = fills[0][0].node
-        drawing = facts.terms.options(source.ask(facts.values).of(node))
+        stores = source.ask(facts.syntax).stores
+        stored = next((store.value for store in stores if store.statement is node), None)
+        drawing = facts.terms.options(source.ask(facts.values).of(stored or node))
         sizes = {_size(one) for one in drawing if isinstance(one, facts.terms.Operation)}
         size = sizes.pop() if len(sizes) == 1 else None
         return _Draw(node, size, _inputs(layer)) if size is not None else None
@@ -486,15 +505,16 @@ def _made_by_hand(source: SourceFile, link: Link) -> _Draw | None:
     candidate = facts.narrowing.Candidate(weight, "", facts.allocation.rank_of(weight))
     if any(True for _ in source.ask(facts.reaches).of(weight.node, "", candidate, kinds=_WRITING)):
         return None
-    made = weight.operands[0] if weight.name == "parameter" and weight.operands else weight
-    if not isinstance(made, facts.terms.Operation) or made.name not in ("randn", "rand"):
-        return None
-    return _Draw(weight.node, 1.0 if made.name == "randn" else 3**-0.5, None)
+    size = _size(weight)
+    return _Draw(weight.node, size, None) if size is not None else None
 
 
 def _size(fill: Operation) -> float | None:
     """Return the root mean square of what is drawn, where that is known."""
     number = facts.terms.number
+    inner = fill.operands[0] if fill.name == "parameter" and fill.operands else fill
+    if isinstance(inner, facts.terms.Operation) and inner.name in ("randn", "rand"):
+        return 1.0 if inner.name == "randn" else 3**-0.5
     name = fill.name.rstrip("_")
     first = {"normal": "mean", "trunc_normal": "mean", "uniform": "a"}.get(name)
     second = {"normal": "std", "trunc_normal": "std", "uniform": "b"}.get(name)

@@ -157,7 +157,8 @@ def losses(student, teacher, p):
     q = F.log_softmax(student, dim=-1)
     a = F.kl_div(q, F.log_softmax(teacher, dim=-1), reduction="batchmean")  # flagged
     b = nn.KLDivLoss(reduction="batchmean")(q, torch.log(teacher.softmax(-1)))  # flagged
-    return a + b
+    c = F.kl_div(q, (teacher.softmax(-1) + 1e-8).log().detach(), reduction="sum")  # flagged
+    return a + b + c
 """,
         # the log of the target is said, but not taken
         """\
@@ -436,8 +437,10 @@ def _is_never_negative(term: Term) -> bool:
 
 
 def _is_logarithm(term: Term) -> bool:
+    """Whether a tensor is certainly a logarithm: it is written as one, or its elements are never above 0."""
     held = facts.intervals.interval(term)
-    return held.high <= 0 and held.low < 0 and _is_computed(term)
+    is_written = facts.provenance.made_by(term, "log", "log_softmax", "logsigmoid") is not None
+    return (is_written or (held.high <= 0 and held.low < 0)) and _is_computed(term)
 
 
 def _is_computed(term: Term) -> bool:
