@@ -224,3 +224,9 @@ def test_whether_a_value_goes_to_more_than_one_place(body: str, expected: bool) 
     source = read(f"def f(x):\n    {body}\n")
     site = source.ask(facts.operations).by_name["add"][0]
     assert source.ask(facts.uses).is_shared(site.raw) is expected
+
+
+def test_what_is_yielded_or_returned_is_kept() -> None:
+    source = read("def f(x):\n    yield look(x)\ndef g(x):\n    return look(x)\ndef h(x):\n    look(x)\n")
+    uses = source.ask(facts.uses)
+    assert [uses.is_kept(site.raw) for site in looks(source)] == [True, True, False]

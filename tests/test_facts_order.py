@@ -49,6 +49,7 @@ REPEATS = {
     "look(1)\nfor x in y:\n    if i % 4 == 0:\n        look(2)\n        break": False,
     "def f():\n    look(1)\n    for x in y: return look(2)": False,
     "look(1)\nlook(2)": False,
+    "look(1)\nfor x in y:\n    look(2)\n    break": False,
 }
 
 

@@ -44,6 +44,10 @@ class Uses:
         """Return the terms that are directly made of a term."""
         return self._consumers.get(term, ())
 
+    def is_kept(self, term: Term) -> bool:
+        """Whether a value is returned, yielded or kept in an attribute as it is."""
+        return term in self._kept
+
     def is_shared(self, term: Term) -> bool:
         """Whether more than one thing is made of a value, or it is returned or kept itself."""
         return term in self._kept or len(set(self.of(term))) > 1

@@ -12,7 +12,7 @@ from stablint.static.facts.statements import block_of, names_in
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
 
-_CONDITIONAL = ("if", "else", "except", "case", "loop-else")
+_CONDITIONAL = ("if", "else", "except", "case")
 
 
 def positions(source: SourceFile) -> dict[cst.CSTNode, int]:
@@ -82,7 +82,8 @@ def repeats(
 
 
 def _in_every_round(source: SourceFile, statement: cst.CSTNode, inner: list[Block]) -> bool:
-    if isinstance(statement, cst.Return | cst.Raise) or any(_is_left(block) for block in inner):
+    leaving = (*_CONDITIONAL, "for", "while", "with")
+    if isinstance(statement, cst.Return | cst.Raise) or any(_is_left(block, leaving) for block in inner):
         return False
     return all("%" in test for kind, test in _asked(source, inner) if kind != "for")
 
@@ -116,13 +117,13 @@ def _asked(source: SourceFile, blocks: list[Block]) -> set[tuple[str, str]]:
     }
 
 
-def _is_left(block: Block) -> bool:
+def _is_left(block: Block, kinds: tuple[str, ...] = _CONDITIONAL) -> bool:
     """Whether a branch ends in a jump, so that what stands behind it is not reached from inside."""
     owner = block.node
     if isinstance(owner, cst.If) and block.kind == "else":
         owner = owner.orelse if isinstance(owner.orelse, cst.Else) else owner
     body = getattr(owner, "body", None)
-    if block.kind not in ("if", "else", "except", "case") or not isinstance(body, cst.BaseSuite):
+    if block.kind not in kinds or not isinstance(body, cst.BaseSuite):
         return False
     last = body.body[-1] if body.body else None
     small = last.body[-1] if isinstance(last, cst.SimpleStatementLine) and last.body else last
