@@ -1,7 +1,7 @@
 """What training loops add up, what functions return for a log, and what becomes of a value."""
 
 import pytest
-from term_text import read, text
+from term_text import looks, read, text
 
 from stablint.static import facts
 from stablint.static.facts.accumulation import Accumulation, graph_of, is_loss, leaves, summands

@@ -527,7 +527,7 @@ def _in_none(source: SourceFile, optimizers: tuple[tuple[Site, Instance], ...]) 
 
 _MEANT = {
     "requires_grad", "requires_grad_", "load_state_dict", "add_param_group", "from_pretrained", "lerp_", "ema",
-    "manual_backward", "prepare",
+    "manual_backward", "prepare", "grad",
 }  # fmt: skip
 """Where one of these occurs, a network may be left alone on purpose, or be trained by other means."""
 

@@ -342,6 +342,28 @@ def main(build, data, epochs=200):
             scheduler.step()
             cosine.step()
 """,
+        # tasks outside, updates inside: each task has a schedule of its own
+        """\
+import torch
+import torch.nn.functional as F
+from tqdm import tqdm
+
+def main(build, data, converged):
+    for task in range(50):
+        model = build(task)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=30)
+        for i in tqdm(range(100)):
+            optimizer.zero_grad()
+            F.mse_loss(model(data.x), data.y).backward()
+            optimizer.step()
+            scheduler.step()
+        while not converged(model):
+            optimizer.zero_grad()
+            F.mse_loss(model(data.x), data.y).backward()
+            optimizer.step()
+            scheduler.step()
+""",
         # told a fraction of an epoch
         """\
 import torch
@@ -483,7 +505,7 @@ def _in_epochs(source: SourceFile, made: Instance, epochs: Loop, batches: Loop) 
     over = facts.statements.loop_texts(source, batches.node)
     if "epoch" in over.target.lower():
         return None
-    is_range = over.iterated.startswith(("range(", "trange(")) or not over.iterated
+    is_range = "range(" in over.iterated or not over.target
     kind = made.dotted.rsplit(".", 1)[-1]
     if made.dotted == "torch.optim.lr_scheduler.ExponentialLR":
         given = made.keywords.get("gamma") or (made.positional[1] if len(made.positional) > 1 else None)

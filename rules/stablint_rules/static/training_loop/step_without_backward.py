@@ -171,6 +171,26 @@ def fit(model, loader, writer):
     ]
 
     good = [
+        # a function that may do more than its first word says, and a loss that is handed out
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader, loss_and_gradients):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        model(x)
+        loss = loss_and_gradients(x, y)
+        print(loss.item())
+        optimizer.step()
+
+def steps(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        loss = F.cross_entropy(model(x), y)
+        yield loss
+        optimizer.step()
+""",
         # scaled, and back-propagated by another name
         """\
 import torch
@@ -359,6 +379,9 @@ def _without_gradient(root: Root) -> list[Event]:
 
 _LOSS = re.compile(r"loss|criterion", re.IGNORECASE)
 
+_MORE = re.compile(r"grad|back|train|step|update|optim|batch|and", re.IGNORECASE)
+"""A `loss_and_grad` or `train_loss` may do more than compute the loss."""
+
 
 def _dropped(source: SourceFile, root: Root, step: Event) -> cst.CSTNode | None:
     """Return where a loss of this run is computed before a step, where all of them are only looked at."""
@@ -383,6 +406,8 @@ def _is_dropped(uses: Uses, term: Term) -> bool:
     """Whether a loss is only looked at; `loss.backward` without parentheses is no more than that."""
     if uses.is_only_shown(term):
         return True
+    if uses.is_kept(term):
+        return False
     for consumer in uses.of(term):
         match consumer:
             case facts.terms.Attribute(name="backward") if not uses.of(consumer):
@@ -409,6 +434,7 @@ def _is_loss(target: str, term: Term) -> bool:
                 and name in ("add", "sub", "mul", "div", "mean", "sum", "neg")
             )
         case facts.terms.Call(callee=callee, positional=given, graph=True):
-            return len(given) > 1 and _LOSS.search(facts.roles.called(callee, None)) is not None
+            called = facts.roles.called(callee, None)
+            return len(given) > 1 and _LOSS.search(called) is not None and _MORE.search(called) is None
         case _:
             return False
