@@ -228,5 +228,5 @@ def test_whether_a_value_goes_to_more_than_one_place(body: str, expected: bool) 
 
 def test_what_is_yielded_or_returned_is_kept() -> None:
     source = read("def f(x):\n    yield look(x)\ndef g(x):\n    return look(x)\ndef h(x):\n    look(x)\n")
-    uses = source.ask(facts.uses)
-    assert [uses.is_kept(site.raw) for site in looks(source)] == [True, True, False]
+    uses, known = source.ask(facts.uses), source.ask(facts.values)
+    assert [uses.is_kept(known.raw(site.node)) for site in looks(source)] == [True, True, False]
