@@ -309,6 +309,88 @@ def main(train_loader, test_loader):
         train(train_loader)
         print(test(test_loader))
 """,
+        # a trainer that is given one of two models
+        """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 2)
+        self.drop = nn.Dropout(0.2)
+
+    def forward(self, x):
+        return self.fc(self.drop(x))
+
+class Large(Small):
+    pass
+
+class Trainer:
+    def __init__(self, model, train_loader, val_loader):
+        self.model = model
+        self.train_loader, self.val_loader = train_loader, val_loader
+        self.optimizer = torch.optim.Adam(model.parameters())
+
+    def train(self):
+        for x, y in self.train_loader:
+            self.optimizer.zero_grad()
+            F.cross_entropy(self.model(x), y).backward()
+            self.optimizer.step()
+
+    def validate(self):
+        with torch.no_grad():
+            return sum(F.cross_entropy(self.model(x), y) for x, y in self.val_loader)  # flagged
+
+    def fit(self):
+        for epoch in range(10):
+            self.train()
+            self.validate()
+
+def main(large, train_loader, val_loader):
+    if large:
+        model = Large()
+    else:
+        model = Small()
+    Trainer(model, train_loader, val_loader).fit()
+""",
+        # without mini-batches: the test stands in the loop of the training, and its name tells it
+        """\
+import torch
+import torch.nn.functional as F
+from torch_geometric.nn import GCNConv
+
+class GCN(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = GCNConv(8, 16), GCNConv(16, 2)
+
+    def forward(self, x, edges):
+        h = F.dropout(F.relu(self.first(x, edges)), training=self.training)
+        return self.second(h, edges)
+
+model = GCN()
+optimizer = torch.optim.Adam(model.parameters())
+
+def train(data):
+    optimizer.zero_grad()
+    F.cross_entropy(model(data.x, data.edges), data.y).backward()
+    optimizer.step()
+
+@torch.no_grad()
+def test(data):
+    return (model(data.x, data.edges).argmax(1) == data.y).float().mean()  # flagged
+
+def main(data, x_val, y_val):
+    for epoch in range(200):
+        model.train()
+        train(data)
+        print(test(data))
+        model.train()
+        with torch.no_grad():
+            print(F.cross_entropy(model(x_val, data.edges), y_val))  # flagged
+""",
         # no layer of this model has a mode: a note
         """\
 import torch
@@ -475,6 +557,43 @@ def run(train_loader, test_loader):
         None,
         None,
         None,
+        None,
+        """\
+import torch
+import torch.nn.functional as F
+from torch_geometric.nn import GCNConv
+
+class GCN(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = GCNConv(8, 16), GCNConv(16, 2)
+
+    def forward(self, x, edges):
+        h = F.dropout(F.relu(self.first(x, edges)), training=self.training)
+        return self.second(h, edges)
+
+model = GCN()
+optimizer = torch.optim.Adam(model.parameters())
+
+def train(data):
+    optimizer.zero_grad()
+    F.cross_entropy(model(data.x, data.edges), data.y).backward()
+    optimizer.step()
+
+@torch.no_grad()
+def test(data):
+    return (model(data.x, data.edges).argmax(1) == data.y).float().mean()  # flagged
+
+def main(data, x_val, y_val):
+    for epoch in range(200):
+        model.train()
+        train(data)
+        print(test(data))
+        model.train()
+        model.eval()
+        with torch.no_grad():
+            print(F.cross_entropy(model(x_val, data.edges), y_val))  # flagged
+""",
         """\
 import torch
 import torch.nn.functional as F
@@ -677,6 +796,56 @@ def main(loader, file, frozen):
     prepare(other)
     test(other, loader)
 """,
+        # what is evaluated in training, is trained on
+        """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Policy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Sequential(nn.Linear(8, 64), nn.Dropout(0.1), nn.ReLU(), nn.Linear(64, 4))
+
+    def forward(self, x):
+        return self.fc(x)
+
+    def evaluate(self, states, actions):
+        return F.log_softmax(self(states), dim=1).gather(1, actions)
+
+class Agent:
+    def __init__(self):
+        self.policy = Policy()
+        self.optimizer = torch.optim.Adam(self.policy.parameters())
+
+    def learn(self, memory):
+        for epoch in range(4):
+            with torch.no_grad():
+                old = self.policy.evaluate(memory.states, memory.actions)
+            self.optimizer.zero_grad()
+            ratio = (self.policy.evaluate(memory.states, memory.actions) - old).exp()
+            (-ratio * memory.advantages).mean().backward()
+            self.optimizer.step()
+
+def update(policy, optimizer, memory, x_val, y_val):
+    with torch.no_grad():
+        old = policy.evaluate(memory.states, memory.actions)
+    for epoch in range(4):
+        optimizer.zero_grad()
+        ratio = (policy.evaluate(memory.states, memory.actions) - old).exp()
+        loss = -(ratio * memory.advantages).mean() + F.cross_entropy(policy(x_val), y_val)
+        loss.backward()
+        optimizer.step()
+
+def learn(env, x_val, y_val):
+    policy = Policy()
+    optimizer = torch.optim.Adam(policy.parameters())
+    for round in range(100):
+        policy.eval()
+        memory = env.play(policy)
+        policy.train()
+        update(policy, optimizer, memory, x_val, y_val)
+""",
         # a look at the shapes of a new model
         """\
 import torch
@@ -787,7 +956,7 @@ def run(trainer, file, loader):
         for root in source.ask(facts.running_paths):
             for model in _models_run(source, root.path):
                 for event, above in _run_in_train_mode(source, root, model):
-                    node = _place(source, event, above)
+                    node = _place(source, root, event, above)
                     if node not in seen:
                         seen.add(node)
                         yield from _report(source, model, event, above, node)
@@ -863,7 +1032,7 @@ def _models_run(source: SourceFile, path: Program) -> list[Instance]:
     for event, _ in _forwards(path):
         if event.target is None:
             continue
-        for one in facts.terms.options(event.target):
+        for one in _objects(source, event.target):
             if isinstance(one, facts.terms.Instance) and not _is_part(interpreter, one):
                 found.setdefault(one.node, one)
     return list(found.values())
@@ -880,7 +1049,7 @@ def _run_in_train_mode(source: SourceFile, root: Root, model: Instance) -> list[
     forwards = {
         event: above
         for event, above in _forwards(root.path)
-        if _is(event.target, model) and _is_evaluation(source, event, above)
+        if _is(source, event.target, model) and _is_evaluation(source, event, above)
     }
     if not forwards:
         return []
@@ -902,7 +1071,7 @@ def _run_in_train_mode(source: SourceFile, root: Root, model: Instance) -> list[
                     found.append((event, forwards[event]))
                     # The same `eval()` would be enough for what follows.
                     return frozenset(_State("?", state.phase) for state in states)
-                if event.graph and _is(event.target, model):
+                if event.graph and _is(source, event.target, model):
                     return frozenset(_State(state.mode, max(state.phase, 1)) for state in states)
                 return states
             case _:
@@ -916,7 +1085,7 @@ def _run_in_train_mode(source: SourceFile, root: Root, model: Instance) -> list[
 def _after_switch(
     source: SourceFile, states: frozenset[_State], event: Event, model: Instance
 ) -> frozenset[_State]:
-    certain = _is(event.target, model) or _holds(source, event.target, model)
+    certain = _is(source, event.target, model) or _holds(source, event.target, model)
     if certain:
         mode = "train" if event.kind is facts.events.Kind.TRAIN else "eval"
     elif event.kind is facts.events.Kind.EVAL and _may_be(source, event.target, model):
@@ -926,25 +1095,55 @@ def _after_switch(
     return frozenset(_State(mode, state.phase) for state in states)
 
 
-def _is(target: Term | None, model: Instance) -> bool:
-    """Whether a target is this model: objects made at one place are taken as one."""
-    if target is None:
-        return False
-    options = facts.terms.options(facts.evaluation.without_none(target))
-    return all(isinstance(one, facts.terms.Instance) and one.node is model.node for one in options)
+def _objects(source: SourceFile, target: Term) -> tuple[Term, ...]:
+    """Return what a target may be; what an object was given when it was made is known by all calls of the file."""
+    known = source.ask(facts.values)
+    return facts.terms.options(facts.evaluation.without_none(known.resolve(target)))
+
+
+def _is(source: SourceFile, target: Term | None, model: Instance) -> bool:
+    """Whether a target is this model, or one of several that were made in its place by other branches."""
+    objects = _objects(source, target) if target is not None else ()
+    made = [one for one in objects if isinstance(one, facts.terms.Instance)]
+    return len(made) == len(objects) and any(one.node is model.node for one in made)
 
 
 def _is_evaluation(source: SourceFile, event: Event, above: Above) -> bool:
-    """Whether a forward is no part of training: it has no graph, or it is in a loop over validation or test data."""
+    """Whether a forward is no part of training.
+
+    It has no graph and does not stand in the loop of a `backward()`, or names say that it is about validation data.
+    """
+    functions = [step for step in above if isinstance(step, facts.programs.Inlined)]
     loops = [step for step in above if isinstance(step, facts.programs.Loop)]
-    if loops and facts.paths.events_in(loops[-1].body, facts.events.Kind.BACKWARD):
+    if any(
+        _ON_PURPOSE.search(name)
+        for name in (event.scope.function.name, *(one.function.name for one in functions))
+    ):
         return False
-    names = [step.function.name for step in above if isinstance(step, facts.programs.Inlined)]
-    if any(_ON_PURPOSE.search(name) for name in (*names, event.scope.function.name)):
-        return False
-    return not event.graph or (
-        bool(loops) and _names_evaluation(facts.statements.header(source, loops[-1].node))
-    )
+    if loops and _trains(loops[-1]):
+        return not event.graph and _is_named(source, event, functions, [])
+    return not event.graph or _is_named(source, event, functions, loops[-1:])
+
+
+def _trains(step: Loop | Inlined) -> bool:
+    return bool(facts.paths.events_in(step.body, facts.events.Kind.BACKWARD))
+
+
+def _is_named(source: SourceFile, event: Event, functions: list[Inlined], loops: list[Loop]) -> bool:
+    """Whether what a forward is given or loops over, or what leads to it, has a name of evaluation."""
+    hierarchy = source.ask(facts.values).interpreter.hierarchy
+    apart = [one for one in functions if not _trains(one)]
+    # The `evaluate` of a policy says how likely actions are, and is trained through.
+    own = [
+        one
+        for one in apart
+        if one.function.owner is not None and hierarchy.is_module_class(one.function.owner)
+    ]
+    texts = [one.function.name for one in apart if one not in own]
+    texts += [facts.statements.header(source, loop.node) for loop in loops]
+    for node in (event.node, *(one.node for one in apart)):
+        texts += [source.code(argument.value) for argument in node.args]  # type: ignore[attr-defined]
+    return any(_names_evaluation(text) for text in texts)
 
 
 def _is_loaded(source: SourceFile, model: Instance) -> bool:
@@ -953,7 +1152,7 @@ def _is_loaded(source: SourceFile, model: Instance) -> bool:
     for site in source.ask(facts.operations).calls.get("load_state_dict", ()):
         for call in terms.options(site.raw):
             is_method = isinstance(call, terms.Call) and isinstance(call.callee, terms.Attribute)
-            if is_method and _is(call.callee.base, model):  # type: ignore[union-attr]
+            if is_method and _is(source, call.callee.base, model):  # type: ignore[union-attr]
                 return True
     if model.dotted in _WITH_WEIGHTS:
         return True
@@ -1049,18 +1248,15 @@ def _made_in(interpreter: Interpreter, scope: Scope, seen: frozenset[Scope]) -> 
     return found
 
 
-def _place(source: SourceFile, event: Event, above: Above) -> object:
+def _place(source: SourceFile, root: Root, event: Event, above: Above) -> object:
     """Return the forward, or the call under no_grad that leads to it: where evaluation begins."""
     programs = source.ask(facts.programs.training)
     if _runs_without_graph(programs.of(event.scope.function), event.node):
         return event.node
     calls = [step for step in above if isinstance(step, facts.programs.Inlined)]
-    functions = [step.function for step in calls]
-    for call in reversed(calls):
-        index = calls.index(call)
-        scope = functions[index - 1] if index else None
-        program = programs.of(scope) if scope is not None else None
-        if program is None or _runs_without_graph(program, call.node):
+    callers = [root.scope, *(step.function for step in calls)]
+    for call, caller in reversed(list(zip(calls, callers, strict=False))):
+        if _runs_without_graph(programs.of(caller), call.node):
             return call.node
     return event.node
 
@@ -1113,7 +1309,9 @@ def _fix(source: SourceFile, event: Event, above: Above, model: Instance) -> Pro
     around = [step for step in above if facts.paths.events_in(step.body, kinds.BACKWARD)]
     goes_on = [step for step in around if isinstance(step, facts.programs.Loop)]
     is_restored = any(
-        _is(one.target, model) for step in goes_on for one in facts.paths.events_in(step.body, kinds.TRAIN)
+        _is(source, one.target, model)
+        for step in goes_on
+        for one in facts.paths.events_in(step.body, kinds.TRAIN)
     )
     changes: list[InsertBefore | InsertAfter] = [InsertBefore(statement, f"{name}.eval()")]
     if goes_on and not is_restored:
