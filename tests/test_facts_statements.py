@@ -283,6 +283,9 @@ MODULI = {
     "if i % n == 0: look(1)": "n",
     "if (i + 1) % a.b != 0 or last: look(1)": "a.b",
     "if i > n: look(1)": None,
+    "if i == n:\n    look(1)\n    i = 0": "n",
+    "if i >= a.b:\n    i = 0\n    look(1)": "a.b",
+    "if i == n:\n    look(1)\n    j = 0": None,
 }
 
 

@@ -58,10 +58,13 @@ def every_nth_round(source: SourceFile, statement: cst.CSTNode | None) -> bool:
 
 
 def modulus(source: SourceFile, node: cst.CSTNode) -> cst.BaseExpression | None:
-    """Return the n of a branch that asks `i % n`, also by a name: it parts every n-th round from the others."""
+    """Return the n of a branch that asks `i % n`, also by a name: it parts every n-th round from the others.
+
+    A counter that the branch sets back to 0 does the same: `if i == n: ...; i = 0`.
+    """
     if not isinstance(node, cst.If | cst.IfExp):
         return None
-    written = _modulus(node.test)
+    written = _modulus(node.test) or _counted_to(node)
     if written is not None or not isinstance(node.test, cst.Name | cst.Attribute):
         return written
     asked = within(source.ask(values).raw(node.test), 20)
@@ -74,6 +77,33 @@ def _modulus(test: cst.CSTNode) -> cst.BaseExpression | None:
         return test.right
     found = (_modulus(child) for child in meaningful_children(test))
     return next((n for n in found if n is not None), None)
+
+
+def _counted_to(node: cst.If | cst.IfExp) -> cst.BaseExpression | None:
+    match node:
+        case cst.If(
+            test=cst.Comparison(
+                left=cst.Name(value=counter),
+                comparisons=[
+                    cst.ComparisonTarget(operator=cst.Equal() | cst.GreaterThanEqual(), comparator=n)
+                ],
+            ),
+            body=cst.IndentedBlock(body=body),
+        ):
+            small = (part for line in body if isinstance(line, cst.SimpleStatementLine) for part in line.body)
+            return n if any(_sets_back(part, counter) for part in small) else None
+        case _:
+            return None
+
+
+def _sets_back(part: cst.CSTNode, counter: str) -> bool:
+    match part:
+        case cst.Assign(
+            targets=[cst.AssignTarget(target=cst.Name(value=name))], value=cst.Integer(value="0")
+        ):
+            return name == counter
+        case _:
+            return False
 
 
 def test_of(source: SourceFile, node: cst.CSTNode) -> str:

@@ -194,6 +194,17 @@ def finetune(model, loader, every):
         if is_last:
             optimizer.step()
             optimizer.zero_grad()
+
+def count(model, loader, every):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    seen = 0
+    for x, y in loader:
+        nn.functional.cross_entropy(model(x), y).backward()  # flagged
+        seen += 1
+        if seen == every:
+            optimizer.step()
+            optimizer.zero_grad()
+            seen = 0
 """,
         # the batch in pieces
         """\
@@ -300,6 +311,17 @@ def finetune(model, loader, every):
         if is_last:
             optimizer.step()
             optimizer.zero_grad()
+
+def count(model, loader, every):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    seen = 0
+    for x, y in loader:
+        (nn.functional.cross_entropy(model(x), y) / every).backward()
+        seen += 1
+        if seen == every:
+            optimizer.step()
+            optimizer.zero_grad()
+            seen = 0
 """,
         """\
 import torch
