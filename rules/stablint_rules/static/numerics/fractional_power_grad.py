@@ -367,6 +367,21 @@ from torch import nn
 def rms(x):
     return (x**2).mean() ** 0.5, x * (x**2).mean(-1, keepdim=True) ** -0.5
 """,
+        # The degrees of a graph whose edges are attention: they are zero only where all weights underflow.
+        """\
+import torch
+from torch import nn
+
+
+class Hyper(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x):
+        incidence = torch.softmax(self.fc(x), dim=1)
+        return incidence * incidence.sum(0) ** -1, incidence.mean(0) ** 0.3
+""",
         # The kernel of Student's t: one is added.
         """\
 import torch
@@ -427,8 +442,10 @@ def _reaches_zero(power: Operation) -> bool:
     held = facts.intervals.interval(base)
     if not held.is_non_negative or not held.has_zero or not facts.provenance.is_tensor(power):
         return False
-    # A sigmoid is zero only where it underflows, at a logit of -104.
-    return facts.provenance.made_by(base, "sigmoid") is None
+    # A sigmoid is zero only where it underflows, at a logit of -104, and a sum of softmaxes where all of them do.
+    made_by, summed = facts.provenance.made_by, facts.provenance.REARRANGING | {"sum", "mean"}
+    is_sum = made_by(base, "softmax", through=summed) is not None and made_by(base, "softmax") is None
+    return not is_sum and made_by(base, "sigmoid") is None
 
 
 def _what(base: Term) -> str:

@@ -161,9 +161,11 @@ class Attention(nn.Module):
 def attend(scores, lengths):
     keep = torch.arange(scores.size(-1))[None] < lengths[:, None]
     both = keep.unsqueeze(1) & keep.unsqueeze(2)
+    scores = scores.masked_fill(~(keep[..., None] * keep[:, None]), -torch.inf)
+    b = scores.softmax(dim=2)  # flagged
     outer = keep.float().unsqueeze(2) @ keep.float().unsqueeze(1)
     a = torch.where(both, scores, torch.tensor(float("-inf"))).softmax(dim=-1)  # flagged
-    return a + scores.masked_fill(outer == 0, -torch.inf).softmax(dim=-1)  # flagged
+    return a + b + scores.masked_fill(outer == 0, -torch.inf).softmax(dim=-1)  # flagged
 """,
         # At random, and below a number.
         """\
@@ -366,19 +368,20 @@ class Block(nn.Module):
     def check(self, source: SourceFile) -> Iterator[Report]:
         """Report the softmaxes of rows that a mask covers altogether."""
         known = source.ask(facts.operations)
-        seen: set[Any] = set()
+        seen, told = set[Any](), set[Any]()
         lost: list[Site] = []
         for site, softmax in known.named("softmax", "log_softmax"):
             if not softmax.operands or _is_mended(source, site):
                 continue
-            fills = list(_fills(softmax))
+            fills = [fill for fill in _fills(softmax) if fill[2].node not in told]
             seen.update(filling.node for _, _, filling in fills)
             lost += [site] if any(map(_is_unknown, facts.terms.options(softmax.operands[0]))) else []
             found = next((why for fill in fills if (why := _judged(fill, softmax))), None)
             if found is not None:
+                told.add(found[1].node)  # of two softmaxes of the same scores, one says it
                 yield _report(site, *found)
         if lost:
-            yield from _of_the_same_name(source, lost, seen)
+            yield from _of_the_same_name(source, lost, seen | told)
         for site, attention in known.named("multi_head_attention"):
             mask = attention.argument("attn_mask", 0)
             fills = [(mask, True, attention), *_added(mask)] if mask is not None else []
@@ -677,17 +680,23 @@ def _unsqueezed(term: Term) -> Term | None:
 
 
 def _keys(term: Term) -> list[str | None]:
-    """Return the keys of an index as `:` and None, where it has no others."""
-    given = term.positional if isinstance(term, facts.terms.Operation) else ()
-    found = [
-        None if getattr(key, "value", "") is None else ":" if getattr(key, "label", "") == "slice" else ""
-        for key in given
-    ]
+    """Return the keys of an index as `:`, `...` and None, where it has no others."""
+    found = [_key(key) for key in term.positional] if isinstance(term, facts.terms.Operation) else []
     return [] if "" in found else found
 
 
+def _key(key: Term) -> str | None:
+    if isinstance(key, facts.terms.Constant):
+        return None if key.value is None else ""
+    is_rest = type(getattr(key, "node", None)).__name__ == "Ellipsis"
+    return "..." if is_rest else ":" if getattr(key, "label", "") == "slice" else ""
+
+
 def _is_along_columns(keys: list[str | None], other: Term) -> bool:
+    """Whether a mask has its own last dimension, beside one that has None there."""
     beside = _keys(other)
+    if "..." in keys:  # `pad[..., None]` beside `pad[:, None]` or `pad[..., None, :]`
+        return beside == [":", None] or (None in beside and beside[-1] is not None)
     return len(beside) == len(keys) and beside[-1] == ":" and None in beside
 
 
