@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from stablint.finding import Applicability, Confidence, Severity
 from stablint.rule import InsertAfter, InsertBefore, Mark, ProposedFix, Report, StaticRule
 from stablint.static import facts
+from stablint.static.torch_api.groups import RANDOM
 
 if TYPE_CHECKING:
     from stablint.static.facts.events import Event
@@ -66,7 +67,7 @@ class MissingEvalMode(StaticRule):
 
     When dropout is sampled on purpose (Monte Carlo dropout), or when running statistics are computed
     anew. Functions whose name says so (`mc_dropout`, `update_bn`) are not reported, and neither is what
-    runs in the same loop as `backward()`: targets, rollouts and samples of a GAN.
+    runs beside `backward()` (targets, rollouts) or is given random numbers (samples of a GAN).
 
     A model that comes from elsewhere and is not known is not reported, and neither are models that a
     framework switches (Lightning, Ignite, skorch, fastai).
@@ -846,6 +847,44 @@ def learn(env, x_val, y_val):
         policy.train()
         update(policy, optimizer, memory, x_val, y_val)
 """,
+        # the target of a Q-network, in the function of one step
+        """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+def network():
+    return nn.Sequential(nn.Linear(4, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 2))
+
+online, target = network(), network()
+target.load_state_dict(online.state_dict())
+optimizer = torch.optim.Adam(online.parameters())
+
+def step(batch):
+    with torch.no_grad():
+        wanted = batch.reward + 0.9 * target(batch.next).max(1).values
+    loss = F.mse_loss(online(batch.state).gather(1, batch.action).squeeze(1), wanted)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+""",
+        # a generator is given noise, a model something to look at
+        """\
+import torch
+from torch import nn
+from torchvision.models import resnet18
+
+def sample(file, n):
+    generator = nn.Sequential(nn.Linear(16, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 8))
+    generator.load_state_dict(torch.load(file, weights_only=True))
+    with torch.no_grad():
+        return generator(torch.randn(n, 16))
+
+def count():
+    model = resnet18(weights="DEFAULT")
+    with torch.no_grad():
+        print(model(torch.rand(1, 3, 224, 224)).shape)
+""",
         # a look at the shapes of a new model
         """\
 import torch
@@ -1049,7 +1088,7 @@ def _run_in_train_mode(source: SourceFile, root: Root, model: Instance) -> list[
     forwards = {
         event: above
         for event, above in _forwards(root.path)
-        if _is(source, event.target, model) and _is_evaluation(source, event, above)
+        if _is(source, event.target, model) and _is_evaluation(source, root, event, above)
     }
     if not forwards:
         return []
@@ -1108,21 +1147,45 @@ def _is(source: SourceFile, target: Term | None, model: Instance) -> bool:
     return len(made) == len(objects) and any(one.node is model.node for one in made)
 
 
-def _is_evaluation(source: SourceFile, event: Event, above: Above) -> bool:
+def _is_evaluation(source: SourceFile, root: Root, event: Event, above: Above) -> bool:
     """Whether a forward is no part of training.
 
-    It has no graph and does not stand in the loop of a `backward()`, or names say that it is about validation data.
+    It has no graph and does not stand beside a `backward()`, or names say that it is about validation data.
     """
     functions = [step for step in above if isinstance(step, facts.programs.Inlined)]
     loops = [step for step in above if isinstance(step, facts.programs.Loop)]
-    if any(
-        _ON_PURPOSE.search(name)
-        for name in (event.scope.function.name, *(one.function.name for one in functions))
-    ):
+    names = (event.scope.function.name, *(one.function.name for one in functions))
+    if any(_ON_PURPOSE.search(name) for name in names) or _is_given_noise(source, event):
         return False
-    if loops and _trains(loops[-1]):
+    if _trains(loops[-1]) if loops else _trains_at_once(root.path):
         return not event.graph and _is_named(source, event, functions, [])
     return not event.graph or _is_named(source, event, functions, loops[-1:])
+
+
+def _is_given_noise(source: SourceFile, event: Event) -> bool:
+    """Whether a generator is given noise, of which it makes samples, or a model numbers to look at the shapes."""
+    known = source.ask(facts.values)
+    return any(
+        isinstance(origin, facts.terms.Operation) and origin.name in RANDOM
+        for argument in event.arguments
+        for origin in facts.provenance.origins(known.resolve(argument))
+    )
+
+
+def _trains_at_once(path: Program) -> bool:
+    """Whether a path goes backward outside of loops: it is one step of a training."""
+    programs = facts.programs
+    for step in path:
+        match step:
+            case facts.events.Event(kind=kind) if kind is facts.events.Kind.BACKWARD:
+                return True
+            case programs.Branch(ways=ways) if any(_trains_at_once(way) for way in ways):
+                return True
+            case programs.Inlined(body=body) if _trains_at_once(body):
+                return True
+            case _:
+                pass
+    return False
 
 
 def _trains(step: Loop | Inlined) -> bool:

@@ -217,6 +217,7 @@ class Net(nn.Module):
         super().__init__()
         self.fc = None
         self.cache = nn.ModuleDict()
+        self.rest = nn.ModuleList()
 
     def forward(self, x):
         if self.fc is None:
@@ -226,7 +227,13 @@ class Net(nn.Module):
             self.cache[key] = nn.Linear(x.shape[-1], 8)
         if not hasattr(self, "norm"):
             self.norm = nn.LayerNorm(8)
-        return self.norm(self.fc(x) + self.cache[key](x))
+        if len(self.rest) == 0:
+            self.rest.append(nn.Linear(8, 8))
+        try:
+            self.last
+        except AttributeError:
+            self.last = nn.Linear(8, 8)
+        return self.last(self.norm(self.fc(x) + self.cache[key](x)))
 """,
         # layers without weights
         """\
@@ -414,11 +421,17 @@ def _target(site: Site) -> str:
 
 def _is_kept(source: SourceFile, site: Site) -> bool:
     """Whether a layer is made once and kept: under a test that it is not there yet."""
+    written = source.code(site.statement) if site.statement is not None else ""
+    if re.search(r"\bor\b|\bNone\b|getattr|setdefault", written):
+        return True
+    blocks = list(site.block.outward()) if site.block is not None else []
     tests = [
         source.code(block.node.test)
-        for block in (site.block.outward() if site.block is not None else ())
+        for block in blocks
         if block.kind in ("if", "else") and hasattr(block.node, "test")
     ]
+    if "self." in written and (tests or any(block.kind == "except" for block in blocks)):
+        return True
     return any(re.search(r"\bNone\b|hasattr|\bin\b|\bnot self\.|init|built", test) for test in tests)
 
 
