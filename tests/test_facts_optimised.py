@@ -26,3 +26,12 @@ def test_what_an_optimizer_takes(code: str) -> None:
     given = optimised.given(optimizer)
     assert given is not None
     assert (len(list(optimised.taken(given))), optimised.is_all_known(given)) == GIVEN[code]
+
+
+def test_the_optimizers_that_a_function_has() -> None:
+    source = read(
+        "import torch\ndef make(m):\n    return m, torch.optim.SGD(m.parameters(), lr=1.0)\n"
+        "def go(a, b):\n    own = torch.optim.SGD(a.parameters(), lr=1.0)\n    b, other = make(b)\n    again = own\n"
+    )
+    scopes = {scope.name: scope for scope in source.ask(facts.syntax).functions}
+    assert [len(optimised.optimizers_of(source, scopes[name])) for name in ("make", "go")] == [1, 2]

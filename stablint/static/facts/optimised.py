@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from stablint.static.facts.evaluation import values
 from stablint.static.facts.roles import made_as
 from stablint.static.facts.sites import Site, operations
+from stablint.static.facts.statements import assignments
 from stablint.static.facts.terms import (
     Attribute,
     Call,
@@ -23,6 +25,9 @@ from stablint.static.facts.terms import (
 )
 
 if TYPE_CHECKING:
+    import libcst as cst
+
+    from stablint.static.facts.scopes import Scope
     from stablint.static.source import SourceFile
 
 _TAKING = {"parameters", "named_parameters"}
@@ -38,6 +43,23 @@ def optimizers(source: SourceFile) -> tuple[tuple[Site, Instance], ...]:
         for option in options(site.raw)
         if isinstance(option, Instance) and option.node is site.node and made_as(option) == "optimizer"
     )
+
+
+def optimizers_of(source: SourceFile, function: Scope) -> list[tuple[cst.CSTNode, Instance]]:
+    """Return the optimizers that a function makes, or gets from functions of the file, with the statements."""
+    found = [
+        (site.statement, made)
+        for site, made in source.ask(optimizers)
+        if site.statement is not None and site.scope.function is function
+    ]
+    own = {made.node for _, made in found}
+    known = source.ask(values)
+    for statement, _, value in assignments(source, {function}):
+        for option in options(known.raw(value)):
+            for part in option.items if isinstance(option, Display) else (option,):
+                if isinstance(part, Instance) and part.node not in own and made_as(part) == "optimizer":
+                    found.append((statement, part))
+    return found
 
 
 def given(optimizer: Instance) -> Term | None:
