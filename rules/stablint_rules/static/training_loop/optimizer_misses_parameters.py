@@ -133,6 +133,26 @@ def main(model, loader, criterion):
         criterion(model(x), y).backward()
         optimizer.step()
 """,
+        # the optimizer comes from a helper
+        """\
+import torch
+from torch import nn
+
+def optimizer_for(model):
+    return torch.optim.AdamW(model.parameters(), lr=1e-4)
+
+def build():
+    net = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    return net, optimizer_for(net)
+
+def main(model, loader, train):
+    optimizer = optimizer_for(model)
+    model.fc = nn.Linear(512, 10)  # flagged
+    train(model, optimizer, loader)
+    net, opt = build()
+    net.add_module("head", nn.Linear(4, 2))  # flagged
+    train(net, opt, loader)
+""",
         # add_module, in a trainer class
         """\
 import torch
@@ -212,6 +232,21 @@ def main(model, loader, train):
     train(model, optimizer, loader)
     model.fc = nn.Linear(512, 10)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    train(model, optimizer, loader)
+""",
+        # from a helper, again for the second phase
+        """\
+import torch
+from torch import nn
+
+def optimizer_for(model):
+    return torch.optim.AdamW(model.parameters(), lr=1e-4)
+
+def main(model, loader, train):
+    optimizer = optimizer_for(model)
+    train(model, optimizer, loader)
+    model.fc = nn.Linear(512, 10)
+    optimizer = optimizer_for(model)
     train(model, optimizer, loader)
 """,
         # the new layer gets a group, or an optimizer, of its own
@@ -407,14 +442,14 @@ def _too_late(source: SourceFile, optimizers: tuple[tuple[Site, Instance], ...])
     if "add_param_group" in source.ask(facts.syntax).identifiers:
         return
     for put in _put_in(source):
-        for site, optimizer in optimizers:
-            if _misses(source, put, site, optimizer) and not _is_given_later(source, put, optimizers):
-                yield Report(
-                    put.node,
-                    "this comes into the model after the optimizer took its parameters: it is never trained",
-                    related=(Mark(site.node, "the optimizer is made here"),),
-                )
-                break
+        here = facts.optimised.optimizers_of(source, put.scope.function)
+        late = [optimizer for made, optimizer in here if _misses(source, put, made, optimizer)]
+        if late and not _is_given_later(source, put, here, optimizers):
+            yield Report(
+                put.node,
+                "this comes into the model after the optimizer took its parameters: it is never trained",
+                related=(Mark(late[0].node, "the optimizer is made here"),),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,35 +501,39 @@ def _is_one(part: Term, whole: Term) -> bool:
     return not isinstance(whole, facts.terms.Unknown) and facts.terms.same(part, whole)
 
 
-def _misses(source: SourceFile, put: _Put, site: Site, optimizer: Instance) -> bool:
+def _misses(source: SourceFile, put: _Put, made: cst.CSTNode, optimizer: Instance) -> bool:
     """Whether an optimizer took the parameters of the module before, and is used afterwards."""
-    if site.scope.function is not put.scope.function or site.statement is None:
-        return False
     given = facts.optimised.given(optimizer)
     wholes = list(facts.optimised.taken(given)) if given is not None else []
     return (
         any(_is_one(part, whole) for part in put.owners for whole in wholes)
-        and facts.order.follows(source, site.statement, put.statement)
-        and facts.order.is_named_after(source, site.statement, put.statement)
+        and facts.order.follows(source, made, put.statement)
+        and facts.order.is_named_after(source, made, put.statement)
     )
 
 
-def _is_given_later(source: SourceFile, put: _Put, optimizers: tuple[tuple[Site, Instance], ...]) -> bool:
+def _is_given_later(
+    source: SourceFile,
+    put: _Put,
+    here: list[tuple[cst.CSTNode, Instance]],
+    everywhere: tuple[tuple[Site, Instance], ...],
+) -> bool:
     """Whether an optimizer has the new part: one that is made afterwards, or that was given it by itself."""
-    for site, optimizer in optimizers:
-        given = facts.optimised.given(optimizer)
-        if given is None:
-            continue
-        if any(part is put.value for part in facts.terms.within(given, 400)):
-            return True
-        here = site.statement is not None and site.scope.function is put.scope.function
-        if (
-            here
-            and site.statement is not None
-            and facts.order.is_later(source, put.statement, site.statement)
-        ):
-            return True
-    return False
+    later = [optimizer for made, optimizer in here if facts.order.is_later(source, put.statement, made)]
+    if any(_may_have(optimizer, put) for optimizer in later):
+        return True
+    given = [facts.optimised.given(optimizer) for _, optimizer in everywhere]
+    return any(part is put.value for one in given if one is not None for part in facts.terms.within(one, 400))
+
+
+def _may_have(optimizer: Instance, put: _Put) -> bool:
+    """Whether an optimizer that is made after a layer was put in may have it: only of other modules it has not."""
+    given = facts.optimised.given(optimizer)
+    wholes = list(facts.optimised.taken(given)) if given is not None else []
+    parts = [part for whole in wholes for part in facts.terms.within(whole, 60)]
+    return not wholes or any(
+        part is put.value or any(_is_one(owner, part) for owner in put.owners) for part in parts
+    )
 
 
 def _in_none(source: SourceFile, optimizers: tuple[tuple[Site, Instance], ...]) -> Iterator[Report]:
