@@ -163,13 +163,19 @@ ARRAYS = {
     "torch.from_numpy(np.linspace(0, 1, n)).float()": Shape((None,), True),
     "torch.tensor(np.array([1.0, 2.0]))": Shape((2,), True),
     "torch.from_numpy(np.unknown(3))": Shape(),
+    'torch.tensor(train_test_split(table, table["price"])[3].values)': Shape((None,), True),
+    'torch.tensor(train_test_split(table, table[["price"]])[3].values)': Shape(),
+    "torch.tensor(load_diabetes().target)": Shape((None,), True),
+    'torch.tensor(load_diabetes()["target"].astype(np.float32))': Shape((None,), True),
+    "torch.tensor(load_diabetes(return_X_y=True)[1])": Shape((None,), True),
+    "torch.tensor(load_diabetes().data)": Shape(),
 }
 
 
 @pytest.mark.parametrize("code", ARRAYS)
 def test_arrays_of_other_libraries(code: str) -> None:
     (term,) = looked_at(
-        "import numpy as np\nimport pandas as pd\nfrom sklearn.datasets import make_regression\n"
+        "import numpy as np\nimport pandas as pd\nfrom sklearn.datasets import load_diabetes, make_regression\n"
         "from sklearn.model_selection import train_test_split\n"
         "table = pd.read_csv('houses.csv')\nxs, ys = make_regression(n_samples=99)\n"
         f"kept, rest, shown, held = train_test_split(xs, ys)\nlook({code})\n"

@@ -21,12 +21,16 @@ ROW = Shape((None,), True)
 def array_shape(term: Term, look: Look) -> Shape:
     """Return the sizes of what is no tensor, where the library that made it says them."""
     match term:
-        case Attribute(base=base, name="values") if is_column(base):
-            return ROW
-        case Call(callee=Attribute(base=base, name="to_numpy")) if is_column(base):
-            return ROW
-        case Call(callee=Attribute(base=base, name="astype" | "copy")):
+        case (
+            Attribute(base=base, name="values")
+            | Call(callee=Attribute(base=base, name="to_numpy" | "astype" | "copy"))
+        ):
             return look(base)
+        case (
+            Attribute(base=Call(callee=Reference(dotted=dotted)), name="target")
+            | Item(base=Call(callee=Reference(dotted=dotted)), key=Constant(value="target"))
+        ) if dotted.startswith(_LOADED):
+            return ROW
         case Call(callee=Reference(dotted=dotted)) if dotted.startswith("numpy."):
             return _numpy(term, dotted.removeprefix("numpy."), look)
         case Item(base=Call(callee=Reference(dotted=dotted)) as made, key=Constant(value=int(place))):
@@ -68,11 +72,21 @@ def _part(made: Call, dotted: str, place: int, look: Look) -> Shape:
     if dotted == "sklearn.model_selection.train_test_split" and 0 <= place // 2 < len(made.positional):
         rows = look(made.positional[place // 2])
         return Shape((None, *rows.sizes[1:]), True) if rows.is_whole and rows.sizes else UNKNOWN
+    if dotted.startswith(_LOADED):
+        return ROW if place == 1 and "return_X_y" in made.keywords else UNKNOWN
     if dotted.startswith("sklearn.datasets.make_") and "n_targets" not in made.keywords:
         return ROW if place == 1 and dotted.rsplit("_", 1)[-1] in _ONE_TARGET else UNKNOWN
     return UNKNOWN
 
 
+_LOADED = tuple(
+    f"sklearn.datasets.{name}"
+    for name in (
+        "load_boston", "load_diabetes", "load_iris", "load_wine", "load_breast_cancer", "load_digits",
+        "fetch_california_housing",
+    )
+)  # fmt: skip
+"""Data sets with one target for each row."""
 _ONE_TARGET = (
     "regression",
     "classification",

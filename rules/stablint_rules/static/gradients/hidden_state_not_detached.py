@@ -144,6 +144,35 @@ def train(loader):
     for x, y in loader:
         loss, state = step(model, optimizer, x, y, state)  # flagged
 """,
+        # zeros of the kind of the weights to begin with
+        """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(4, 8)
+
+    def forward(self, x, hidden):
+        return self.rnn(x, hidden)
+
+    def init_hidden(self, batch):
+        weight = next(self.parameters()).data
+        return weight.new_zeros(1, batch, 8), weight.new_zeros(1, batch, 8)
+
+net = Model()
+optimizer = torch.optim.Adam(net.parameters())
+
+def train(loader):
+    h = net.init_hidden(10)
+    for x, y in loader:
+        net.zero_grad()
+        out, h = net(x, h)  # flagged
+        F.mse_loss(out, y).backward()
+        optimizer.step()
+""",
         # a cell, one loss for each step
         """\
 import torch
@@ -424,12 +453,23 @@ _STATE = re.compile(r"hidden|^(h|c|hx|cx|hc)(_?[0nt])?$|(lstm|rnn|gru)_?(state|h
 def _is_cut(layer: Operation) -> bool:
     """Whether the state that a layer is given has lost its history: `self.rnn(x, h.detach())`."""
     given = layer.argument("hx", 0)
-    inner = facts.terms.within(given, 50) if given is not None else ()
-    return any(isinstance(one, facts.terms.Operation) and one.name in _CUTTING for one in inner)
+    stack, seen = [given] if given is not None else [], set[object]()
+    while stack:
+        current = stack.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        match current:
+            case facts.terms.Operation(name="detach" | "data" | "detach_"):
+                return True
+            case facts.terms.Either() | facts.terms.Display() | facts.terms.Repeated():
+                stack.extend(facts.terms.parts(current))
+            case _:
+                pass
+    return False
 
 
 _RECURRENT = {"lstm", "gru", "rnn", "lstm_cell", "gru_cell", "rnn_cell"}
-_CUTTING = {"detach", "data", "detach_"}
 
 
 def _flows(backward: Event, network: Operation | Call) -> bool:
