@@ -434,3 +434,21 @@ def test_the_assignments_of_functions_and_the_functions_of_a_run() -> None:
     assert {scope.name for scope in functions} == {"go", "inner"}
     found = [target for _, target, _ in statements.assignments(source, functions)]
     assert found == ["done", "opt"]
+
+
+def test_the_condition_of_a_branch() -> None:
+    source, (first, second, third, _) = marked(
+        "if a:\n    look(1)\nelif b:\n    look(2)\nelse:\n    look(3)\nfor x in y:\n    look(4)\n"
+    )
+    blocks = [statements.block_of(source, one) for one in (first, second, third)]
+    tests = [statements.tested(block) for block in blocks if block is not None]
+    assert [source.code(test) for test in tests if test is not None] == ["a", "b", "b"]
+    loops = [statements.block_of(source, site.statement) for site in looks(source)[3:]]
+    assert [statements.tested(block) for block in loops if block is not None] == [None]
+
+
+def test_whose_method_is_called() -> None:
+    source = read("look(net.fc.forward(x), f(x))")
+    calls = [argument.value for argument in looks(source)[0].node.args]
+    found = [writing.owner(call) for call in calls if isinstance(call, cst.Call)]
+    assert [source.code(node) if node is not None else None for node in found] == ["net.fc", None]

@@ -181,6 +181,12 @@ def innermost_loop(source: SourceFile, statement: cst.CSTNode | None) -> Block |
     return block
 
 
+def tested(block: Block) -> cst.BaseExpression | None:
+    """Return the condition of a branch: of `if` and `elif`, and of the `else` that belongs to it."""
+    is_branch = block.kind in ("if", "else") and isinstance(block.node, cst.If)
+    return block.node.test if is_branch and isinstance(block.node, cst.If) else None
+
+
 def header(source: SourceFile, loop: cst.CSTNode) -> str:
     """Return what a loop or comprehension goes over, as it is written; empty for `while`."""
     match loop:

@@ -78,6 +78,11 @@ def called_expression(source: SourceFile, event: Event) -> str | None:
     return source.code(func.value) if isinstance(func, cst.Attribute) else None
 
 
+def owner(call: cst.Call) -> cst.BaseExpression | None:
+    """Return the object of which a call calls a method: `net.fc` of `net.fc.forward(x)`."""
+    return call.func.value if isinstance(call.func, cst.Attribute) else None
+
+
 def moved_inside(source: SourceFile, node: cst.BaseExpression, callee: str) -> str | None:
     """Return `F(x.op())` for `F(x).op()`, and `F(x * 2)` for `F(x) * 2`; None where F, or what it is given, is another.
 

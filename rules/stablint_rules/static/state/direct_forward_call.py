@@ -322,27 +322,27 @@ def main(x, plain):
             modules = _modules(source, site)
             if not modules:
                 continue
-            func = site.node.func
-            base = source.code(func.value)  # type: ignore[attr-defined]
+            func, base = site.node.func, facts.writing.owner(site.node)
+            called = source.code(base) if base is not None else ""
             hook = next((one for module in modules if (one := _hook_of(source, module)) is not None), None)
             effect = "and it has one" if hook is not None else "if it gets one"
             yield Report(
                 func,
-                f"`forward` runs the module without its hooks, {effect}: `{base}(...)` runs both",
+                f"`forward` runs the module without its hooks, {effect}: `{called}(...)` runs both",
                 severity=Severity.NOTE if hook is None else None,
                 related=(Mark(hook, "the hook"),) if hook is not None else (),  # type: ignore[arg-type]
-                fix=ProposedFix("Call the module", Applicability.UNSAFE, (Replace(func, base),)),
+                fix=ProposedFix("Call the module", Applicability.UNSAFE, (Replace(func, called),)),
             )
 
 
 def _modules(source: SourceFile, site: CallSite) -> list[Instance]:
     """Return the modules of which `forward` is called; none where it may be something else."""
-    func = site.node.func
-    if not hasattr(func, "value") or not hasattr(func, "attr"):
+    base = facts.writing.owner(site.node)
+    if base is None:
         return []
     known = source.ask(facts.models)
     found: list[Instance] = []
-    for one in facts.terms.options(facts.evaluation.without_none(source.ask(facts.values).of(func.value))):
+    for one in facts.terms.options(facts.evaluation.without_none(source.ask(facts.values).of(base))):
         if not isinstance(one, facts.terms.Instance) or not _is_module(known, one):
             return []
         found.append(one)
@@ -360,8 +360,8 @@ def _hook_of(source: SourceFile, module: Instance) -> object | None:
     shape, known = source.ask(facts.syntax), source.ask(facts.values)
     for name in _REGISTERING:
         for site in shape.calls.get(name, ()):
-            base = known.of(site.node.func.value) if hasattr(site.node.func, "value") else None
-            if base is not None and _is_it(base, module):
+            base = facts.writing.owner(site.node)
+            if base is not None and _is_it(known.of(base), module):
                 return site.node
     for name in _WRAPPING:
         for site in shape.calls.get(name, ()):

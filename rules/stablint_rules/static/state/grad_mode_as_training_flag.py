@@ -316,10 +316,11 @@ def _tests(source: SourceFile, shape: Syntax) -> Iterator[Report]:
     models = source.ask(facts.models)
     for scope, block in shape.blocks.values():
         for one in block.outward() if block is not None and _is_of_model(models, scope.function) else ():
-            if one.kind not in ("if", "else") or one.node in seen or not hasattr(one.node, "test"):
+            test = facts.statements.tested(one)
+            if test is None or one.node in seen:
                 continue
             seen.add(one.node)
-            test, text = one.node.test, source.code(one.node)
+            text = source.code(one.node)
             if _asks(known.of(test)) and _OF_TRAINING.search(text) and not _OTHER_PURPOSES.search(text):
                 yield Report(
                     test,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stablint.finding import Applicability, Confidence, Severity
 from stablint.rule import InsertBefore, Mark, ProposedFix, Remove, Report, StaticRule
@@ -402,7 +402,7 @@ def _never(source: SourceFile, known: Models, model: Model, init: Scope) -> Iter
         fix = ProposedFix(
             "Call `super().__init__()` first",
             Applicability.UNSAFE,
-            (InsertBefore(body[0], "super().__init__()"),),  # type: ignore[arg-type]
+            (InsertBefore(body[0], "super().__init__()"),),
         )
     yield Report(
         init.node,
@@ -411,9 +411,9 @@ def _never(source: SourceFile, known: Models, model: Model, init: Scope) -> Iter
     )
 
 
-def _statements(source: SourceFile, init: Scope) -> list[object]:
+def _statements(source: SourceFile, init: Scope) -> list[Any]:
     """Return the statements of a function without its docstring."""
-    body = list(getattr(init.node.body, "body", ()))  # type: ignore[attr-defined]
+    body: list[Any] = list(getattr(init.node.body, "body", ()))  # type: ignore[attr-defined]
     return body[1:] if body and source.code(body[0]).lstrip().startswith(('"', "'", 'r"')) else body
 
 
@@ -443,7 +443,7 @@ def _late(source: SourceFile, known: Models, init: Scope, call: CallSite) -> Ite
     name, line = early[0]
     body = _statements(source, init)
     moves = source.code(call.node) == "super().__init__()" and bool(body)
-    changes = (InsertBefore(body[0], "super().__init__()"), Remove(call.statement))  # type: ignore[arg-type]
+    changes = (InsertBefore(body[0], "super().__init__()"), Remove(call.statement))
     yield Report(
         line.node,
         f"`{name}` is assigned before `nn.Module.__init__` has run, which raises",

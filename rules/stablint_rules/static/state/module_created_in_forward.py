@@ -425,11 +425,8 @@ def _is_kept(source: SourceFile, site: Site) -> bool:
     if re.search(r"\bor\b|\bNone\b|getattr|setdefault", written):
         return True
     blocks = list(site.block.outward()) if site.block is not None else []
-    tests = [
-        source.code(block.node.test)
-        for block in blocks
-        if block.kind in ("if", "else") and hasattr(block.node, "test")
-    ]
+    asked = [facts.statements.tested(block) for block in blocks]
+    tests = [source.code(test) for test in asked if test is not None]
     if "self." in written and (tests or any(block.kind == "except" for block in blocks)):
         return True
     return any(re.search(r"\bNone\b|hasattr|\bin\b|\bnot self\.|init|built", test) for test in tests)
