@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from stablint.finding import Applicability, Severity
@@ -372,7 +372,7 @@ def _fix(source: SourceFile, sampler: Site, feeding: Feeding) -> ProposedFix | N
 
 def _name(source: SourceFile, site: Site) -> str | None:
     """Return the name that an object is assigned to where it is made."""
-    targets = getattr(site.statement, "targets", ())
+    targets: Sequence[cst.AssignTarget] = getattr(site.statement, "targets", ())
     if len(targets) != 1 or getattr(site.statement, "value", None) is not site.node:
         return None
     name = source.code(targets[0].target)
