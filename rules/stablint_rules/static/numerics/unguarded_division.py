@@ -29,7 +29,8 @@ class UnguardedDivision(StaticRule):
       tensor that is divided; also where advantages or returns, which carry no graph, are standardised in the
       loop that trains on them;
     - the sum of a mask or, over the samples, of a one-hot code,
-    - how often something occurs: `bincount`, a scatter of ones, the degrees of the nodes of a graph,
+    - how often something occurs: `bincount`, a scatter of ones, the degrees of the nodes of a graph, and the
+      row sums of a matrix in `adjacency @ x / adjacency.sum(-1, keepdim=True)`,
 
     and nothing keeps it away from 0: no positive term, no clamp or maximum, no test on the way there.
 
@@ -218,6 +219,25 @@ class Groups(nn.Module):
         a = total / count.unsqueeze(1)  # flagged
         b = total / ones.view(-1, 1)  # flagged
         return a + b + h / degree(edges[0], x.size(0)).view(-1, 1)  # flagged
+""",
+        # neighbours on average, where a node may have none
+        """\
+import torch
+from torch import nn
+
+class Graph(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x, adjacency, add_loop=True):
+        if add_loop:
+            adjacency = adjacency.clone()
+            index = torch.arange(x.size(0))
+            adjacency[index, index] = 1
+        h = torch.matmul(adjacency, self.fc(x))
+        h = h / adjacency.sum(dim=-1, keepdim=True)  # flagged
+        return h
 """,
         # prototypes of classes that the batch does not hold
         """\
@@ -552,7 +572,12 @@ def attack(model: nn.Module, x, y):
     def check(self, source: SourceFile) -> Iterator[Report]:
         """Report divisions by what can be exactly zero, where they are trained through."""
         for site, division in source.ask(facts.operations).named("div", when=_may_matter):
-            why = _why_zero(division) or _why_constant(source, site) or _why_empty(source, site, division)
+            why = (
+                _why_zero(division)
+                or _why_constant(source, site)
+                or _why_empty(source, site, division)
+                or _why_alone(division)
+            )
             if why is None or not facts.differentiation.is_trained_through(source, site, division):
                 continue
             is_shown = facts.differentiation.may_be_for_show(source, site.scope)
@@ -658,6 +683,32 @@ def _why_empty(source: SourceFile, site: Site, division: Operation) -> tuple[str
         facts.counts.is_looked_up_where_counted(known.resolve(one), counted) for one in consumers
     )
     return None if is_looked_up else ("divided by a count that can be 0: NaN or infinite there", None)
+
+
+def _why_alone(division: Operation) -> tuple[str, Severity | None] | None:
+    """Say so where the neighbours in an adjacency are averaged, `adj @ x / adj.sum(-1)`: a node may have none."""
+    divisor, product = _divisor(division), facts.provenance.made_by(division.operands[0], *_PRODUCTS)
+    if divisor is None or divisor.name != "sum" or product is None or not product.operands:
+        return None
+    matrix, along = divisor.operands[0], facts.terms.number(divisor.argument("dim", 0))
+    matrices = facts.terms.options(product.operands[0])
+    is_its_own = any(facts.terms.same(one, matrix) for one in matrices)
+    has_loops = all(getattr(one, "name", "") in _LOOPING for one in matrices)
+    # Weights made by a softmax or a sigmoid are zero altogether only where all of them underflow.
+    is_gate = facts.provenance.made_by(matrix, "softmax", "sigmoid") is not None
+    if not is_its_own or has_loops or is_gate or along not in (-1, 1, 2):
+        return None
+    has_zero = facts.intervals.interval(division.operands[1]).has_zero
+    return (
+        ("divided by the sum of a row of the matrix, which is 0 for a row without entries", None)
+        if has_zero
+        else None
+    )
+
+
+_LOOPING = {"add", "setitem", "fill_diagonal", "maximum", "where"}
+"""What gives a node an edge to itself: the identity is added, the diagonal set."""
+_PRODUCTS = ("matmul", "mm", "bmm")
 
 
 def _standardises(division: Operation) -> bool:
