@@ -125,6 +125,22 @@ def play(env, policy, most):
     spread = torch.std(rewards)  # flagged
     return (rewards - rewards.mean()) / spread.clamp(min=1e-6)
 """,
+        # In a deque.
+        """\
+from collections import deque
+
+import torch
+from torch import nn
+
+
+def discounted(rewards, running=0.0):
+    returns = deque()
+    for reward in reversed(rewards):
+        running = reward + 0.99 * running
+        returns.appendleft(running)
+    returns = torch.tensor(returns)
+    return (returns - returns.mean()) / (returns.std() + 1e-8)  # flagged
+""",
         # Through a helper, over a while loop.
         """\
 import torch
@@ -445,9 +461,18 @@ def _lists(values: Term) -> Iterator[Any]:
     """Yield the lists of unknown length that a tensor is made of."""
     for origin in facts.provenance.origins(values, _CASTS):
         if isinstance(origin, facts.terms.Operation) and origin.name in _MADE and origin.operands:
-            for option in facts.terms.options(origin.operands[0]):
-                if isinstance(option, facts.terms.Repeated):
-                    yield option
+            yield from filter(_grows, facts.terms.options(origin.operands[0]))
+
+
+def _grows(term: Term) -> bool:
+    """Whether a term is a list, or an empty deque without a limit, that loops fill."""
+    match term:
+        case facts.terms.Repeated():
+            return True
+        case facts.terms.Call(callee=facts.terms.Reference(dotted="collections.deque"), positional=()):
+            return not term.keywords
+        case _:
+            return False
 
 
 def _is_masked(values: Term) -> bool:
@@ -468,16 +493,13 @@ def _is_open_list(source: SourceFile, values: Any) -> bool:
     if generator is not None:
         return generator.inner_for_in is None and _is_open(source, generator.iter)
     known = source.ask(facts.values)
-    for call in (*source.ask(facts.syntax).calls.get("append", ()), *_inserting(source)):
+    calls = source.ask(facts.syntax).calls
+    for call in (one for name in ("append", "insert", "appendleft") for one in calls.get(name, ())):
         grown = getattr(call.node.func, "value", None)
         options = facts.terms.options(known.raw(grown)) if grown is not None else ()
         if any(getattr(option, "node", None) is values.node for option in options):
             return _is_in_open_loop(source, call)
     return False
-
-
-def _inserting(source: SourceFile) -> Any:
-    return source.ask(facts.syntax).calls.get("insert", ())
 
 
 def _is_in_open_loop(source: SourceFile, call: CallSite) -> bool:
