@@ -16,6 +16,11 @@ def is_gradient(node: cst.BaseExpression) -> bool:
     return isinstance(node, cst.Attribute) and node.attr.value == "grad"
 
 
+def is_of_gradient(method: cst.BaseExpression) -> bool:
+    """Whether a method is one of a gradient: `p.grad.div_`."""
+    return isinstance(method, cst.Attribute) and is_gradient(method.value)
+
+
 def gradient_written(statement: cst.CSTNode) -> Literal["cleared", "replaced"] | None:
     """Say what a statement does to `p.grad`: clears it, or puts in another one."""
     match statement:

@@ -699,10 +699,9 @@ def _is_divided(source: SourceFile, n: cst.BaseExpression) -> bool:
         return True
     calls = source.ask(facts.syntax).calls
     return any(
-        facts.gradient_fields.is_gradient(call.node.func.value)
+        facts.gradient_fields.is_of_gradient(call.node.func)
         for name in ("div_", "mul_", "true_divide_")
         for call in calls.get(name, ())
-        if hasattr(call.node.func, "value")
     )
 
 
