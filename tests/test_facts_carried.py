@@ -59,3 +59,38 @@ def test_only_the_innermost_loop_that_trains_counts() -> None:
     )
     assert source.ask(facts.carried_states) == ()
     assert read("for x in xs:\n    out, h = rnn(x, h)\n").ask(facts.carried_states) == ()
+
+
+MODEL = """\
+class Model(nn.Module):
+    def __init__(self):
+        self.rnn, self.state = nn.GRU(3, 4), None
+
+    def forward(self, x):
+        out, self.state = self.rnn(x, self.state)
+        {inside}
+        return out
+
+model = Model()
+for x in loader:
+    {outside}
+    model(x).sum().backward()
+"""
+
+
+def test_what_an_object_keeps_from_call_to_call_is_carried() -> None:
+    (found,) = read(MODEL.format(inside="pass", outside="pass")).ask(facts.carried_states)
+    assert found.path == "self.state"
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside"),
+    [
+        ("self.state = self.state.detach()", "pass"),
+        ("pass", "model.state = None"),
+        ("self.state.detach_()", "pass"),
+        ("pass", "for s in model.state: s.detach_()"),
+    ],
+)
+def test_what_is_set_elsewhere_is_not_kept(inside: str, outside: str) -> None:
+    assert read(MODEL.format(inside=inside, outside=outside)).ask(facts.carried_states) == ()

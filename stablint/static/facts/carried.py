@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from stablint.static.facts.classes import receiver_name
 from stablint.static.facts.evaluation import values
 from stablint.static.facts.events import Event, Kind
 from stablint.static.facts.paths import events_in, rounds_in, training_paths
 from stablint.static.facts.scopes import Block, Scope, syntax
+from stablint.static.facts.statements import contains
 from stablint.static.facts.terms import Constant, Display, Item, Term
 from stablint.static.nodes import dotted_name
 
@@ -22,15 +24,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Carried:
-    """`path` is given to `call` and holds what it returns: `term`; nothing else in the loop sets it."""
+    """`path` is given to `call` and holds what it returns: `term`; nothing else in the loop sets it.
+
+    Where `path` is an attribute of the object whose method this is, nothing but its constructor sets it.
+    """
 
     path: str
     call: cst.Call = field(repr=False)
     term: Term
     scope: Scope = field(repr=False)
-    loop: cst.CSTNode = field(repr=False)
     backwards: tuple[Event, ...]
-    """What the loop back-propagates."""
+    """What the loop back-propagates; of an attribute, all loops."""
 
 
 def carried_states(source: SourceFile) -> tuple[Carried, ...]:
@@ -39,7 +43,7 @@ def carried_states(source: SourceFile) -> tuple[Carried, ...]:
     for root in source.ask(training_paths):
         for rounds in rounds_in(root.path):
             loops.setdefault(rounds.node, []).extend(events_in(rounds.body, Kind.BACKWARD))
-    return tuple(_found(source, loops)) if any(loops.values()) else ()
+    return (*_found(source, loops), *_kept(source, loops)) if any(loops.values()) else ()
 
 
 def _found(source: SourceFile, loops: dict[cst.CSTNode, list[Event]]) -> Iterator[Carried]:
@@ -51,7 +55,39 @@ def _found(source: SourceFile, loops: dict[cst.CSTNode, list[Event]]) -> Iterato
         result = source.ask(values).raw(part.value)
         for path, place in _targets(part.targets[0].target, ()):
             if path in given and not _is_set(source, path, part, loop.node):
-                yield Carried(path, part.value, _at(result, place), scope, loop.node, tuple(loops[loop.node]))
+                yield Carried(path, part.value, _at(result, place), scope, tuple(loops[loop.node]))
+
+
+def _kept(source: SourceFile, loops: dict[cst.CSTNode, list[Event]]) -> Iterator[Carried]:
+    """Yield what an object keeps from one call of a method to the next: `out, self.h = self.rnn(x, self.h)`."""
+    backwards = tuple(event for events in loops.values() for event in events)
+    for part, (scope, _) in source.ask(syntax).blocks.items():
+        if scope.owner is None or not isinstance(part, cst.Assign) or not isinstance(part.value, cst.Call):
+            continue
+        given = {path for argument in part.value.args for path in _paths(argument.value)}
+        for path, place in _targets(part.targets[0].target, ()):
+            own, _, name = path.partition(".")
+            is_own = own == receiver_name(scope) and name.isidentifier() and path in given
+            if is_own and not _is_stored(source, name, part):
+                term = _at(source.ask(values).raw(part.value), place)
+                yield Carried(path, part.value, term, scope, backwards)
+
+
+def _is_stored(source: SourceFile, name: str, carrier: cst.CSTNode) -> bool:
+    """Whether anything but a constructor and this statement sets an attribute, or may cut off its history."""
+    if re.search(rf"\.{name}(\[\w+\])?\.(detach_?|data)\b|in \w+\.{name}\b", source.text):
+        return True
+    stores = [
+        store
+        for store in source.ask(syntax).stores
+        if isinstance(store.target, cst.Attribute) and store.target.attr.value == name
+    ]
+    return any(
+        store.scope.name != "__init__"
+        and store.statement is not carrier
+        and not contains(store.statement, carrier)
+        for store in stores
+    )
 
 
 def _training_loop(block: Block | None, loops: dict[cst.CSTNode, list[Event]]) -> Block | None:

@@ -25,6 +25,7 @@ class HiddenStateNotDetached(StaticRule):
     Reports `out, h = rnn(x, h)` in a loop that calls `backward()` on what `rnn` returned, where nothing in
     the loop detaches or resets `h`: with the recurrent layers and cells of torch, models of the file that
     return their state, and, as a warning, other models if the variable is called like a hidden state.
+    Reports `out, self.h = self.rnn(x, self.h)` where nothing in the file but the constructor sets `h`.
 
     ## Why it is bad
 
@@ -173,6 +174,30 @@ def train(loader):
         F.mse_loss(out, y).backward()
         optimizer.step()
 """,
+        # kept by the model itself
+        """\
+import torch
+from torch import nn
+
+class Tagger(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(3, 4)
+        self.out = nn.Linear(4, 2)
+        self.hidden = (torch.zeros(1, 1, 4), torch.zeros(1, 1, 4))
+
+    def forward(self, x):
+        states, self.hidden = self.lstm(x, self.hidden)  # flagged
+        return self.out(states)
+
+def train(loader):
+    model, criterion = Tagger(), nn.MSELoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        optimizer.zero_grad()
+        criterion(model(x), y).backward()
+        optimizer.step()
+""",
         # a cell, one loss for each step
         """\
 import torch
@@ -257,6 +282,38 @@ def train(loader):
         F.mse_loss(out, y).backward()
         for s in k:
             s.detach_()
+""",
+        # kept by the model, and started anew by whoever trains it
+        """\
+import torch
+from torch import nn
+
+class Tagger(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(3, 4)
+        self.hidden = None
+
+    def forward(self, x):
+        states, self.hidden = self.lstm(x, self.hidden)
+        return states
+
+class Stateful(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.GRU(3, 4)
+        self.state = None
+
+    def forward(self, x):
+        out, self.state = self.rnn(x, self.state)
+        self.state = self.state.detach()
+        return out
+
+def train(loader):
+    model, other, criterion = Tagger(), Stateful(), nn.MSELoss()
+    for x, y in loader:
+        model.hidden = None
+        criterion(model(x) + other(x), y).backward()
 """,
         # started anew in every batch
         """\
