@@ -353,7 +353,8 @@ def _is_updating(call: Operation) -> bool:
 
 def _is_of_batch_norm(source: SourceFile, store: Store) -> bool:
     """Whether an assignment is to the momentum of something that is, or was tested to be, such a layer."""
-    terms, values = facts.terms, source.ask(facts.values)
+    terms = facts.terms
+    values = source.ask(facts.values)
     target: Any = store.target
     if getattr(getattr(target, "attr", None), "value", "") != "momentum":
         return False

@@ -485,7 +485,8 @@ def _argument(scope: Scope) -> str | None:
 
 def _tested_argument(source: SourceFile, fill: Fill, scope: Scope) -> str | None:
     """Return the argument of which a test on the way says that it is a layer of torch."""
-    terms, values = facts.terms, source.ask(facts.values)
+    terms = facts.terms
+    values = source.ask(facts.values)
     for test, held in facts.guards.tests(source, fill.node, fill.statement):
         parts = list(terms.within(values.raw(test))) if held else []
         asked = [part for part in parts if getattr(part, "name", "") in ("isinstance", "builtin_type")]
