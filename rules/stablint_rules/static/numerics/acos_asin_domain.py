@@ -376,7 +376,7 @@ def _why_at_edge(inverse: Operation) -> str | None:
 
 _BOUNDED = {
     "cosine_similarity": "a cosine similarity, which reaches 1 and beyond",
-    "tanh": "the output of tanh, which is exactly 1 from 9.1 on",
+    "tanh": "the output of tanh, which is exactly 1 from 9.02 on",
     "sin": "a sine, which reaches 1",
     "cos": "a cosine, which reaches 1",
 }

@@ -40,7 +40,8 @@ class MaskedSoftmaxAllInf(StaticRule):
     0 times NaN is NaN, and the gradient of every weight. Keys alone may be masked with -inf, because some key
     is left for every query. With `torch.finfo(scores.dtype).min` in place of -inf a masked row is uniform and
     finite. `masked_fill` with -1e9 raises an error in float16, and adding -1e9 gives -inf there (measured
-    with torch 2.13; `scaled_dot_product_attention` gives 0 for such rows, `nn.MultiheadAttention` NaN).
+    with torch 2.13; `scaled_dot_product_attention` gives 0 for such rows, and so does `nn.MultiheadAttention`
+    with `need_weights=False`; with weights, which is its default, it gives NaN).
 
     ## Example
 
@@ -138,7 +139,7 @@ class Block(nn.Module):
     def forward(self, x):
         n = x.size(1)
         mask = torch.triu(torch.ones(n, n, dtype=torch.bool))
-        out, _ = self.attention(x, x, x, attn_mask=mask, need_weights=False)  # flagged
+        out, _ = self.attention(x, x, x, attn_mask=mask)  # flagged
         return out
 """,
         # Padded queries and keys, kept where both are real.
@@ -361,6 +362,8 @@ class Block(nn.Module):
         n = x.size(1)
         mask = torch.triu(torch.ones(n, n, dtype=torch.bool), diagonal=1)
         out, _ = self.attention(x, x, x, attn_mask=mask, key_padding_mask=pad)
+        strict = torch.triu(torch.ones(n, n, dtype=torch.bool))
+        out = out + self.attention(x, x, x, attn_mask=strict, need_weights=False)[0]
         return out + F.scaled_dot_product_attention(x, x, x, attn_mask=torch.tril(torch.ones(n, n)).bool())
 """,
     ]
@@ -383,10 +386,18 @@ class Block(nn.Module):
         if lost:
             yield from _of_the_same_name(source, lost, seen | told)
         for site, attention in known.named("multi_head_attention"):
-            mask = attention.argument("attn_mask", 0)
+            mask = attention.keywords.get("attn_mask")
             fills = [(mask, True, attention), *_added(mask)] if mask is not None else []
-            if any(_is_first_row_masked(one, masked) for one, masked, _ in fills):
+            if _gives_weights(attention) and any(
+                _is_first_row_masked(one, masked) for one, masked, _ in fills
+            ):
                 yield _report(site, _TRIANGLE, attention, Severity.ERROR)
+
+
+def _gives_weights(attention: Operation) -> bool:
+    """Whether the weights are asked for: without them it is `scaled_dot_product_attention` that is called."""
+    wanted = attention.keywords.get("need_weights")
+    return wanted is None or getattr(wanted, "value", None) is True
 
 
 def _is_unknown(term: Term) -> bool:
