@@ -281,12 +281,21 @@ class Net(Base):
     def forward(self, x):
         return x
 """,
-        # a dataclass, an interface
+        # a dataclass, an interface, a method that does it
         """\
 import torch
 from torch import nn
 
 from dataclasses import dataclass
+
+class Late(nn.Module):
+    def __init__(self, n):
+        self.n = n
+        self.build()
+
+    def build(self):
+        super().__init__()
+        self.fc = nn.Linear(self.n, self.n)
 
 @dataclass(eq=False)
 class Scale(nn.Module):
@@ -392,6 +401,8 @@ def _never(source: SourceFile, known: Models, model: Model, init: Scope) -> Iter
     body = _statements(source, init)
     if not init.writes or not body:
         return  # an interface: it sets up nothing
+    if any(site.scope.owner is model.scope for site in source.ask(facts.syntax).calls.get("__init__", ())):
+        return  # a method that is called here does it
     if any("Module.__init__" in source.code(other.scope.node) for other in known.family(model)):
         return  # a subclass does it first
     fix = None

@@ -264,7 +264,9 @@ class Blur(nn.Module):
     def forward(self, x, kernel):
         conv = nn.Conv2d(1, 1, 3, padding=1, bias=False)
         conv.weight.data = kernel
-        return conv(x)
+        sharp = nn.Conv2d(1, 1, 3, padding=1, bias=False)
+        nn.init.dirac_(sharp.weight)
+        return conv(x) - sharp(x)
 """,
         # a function that makes layers and applies nothing, also used elsewhere
         """\
@@ -434,14 +436,12 @@ def _is_kept(source: SourceFile, site: Site) -> bool:
 
 def _is_given_weights(source: SourceFile, site: Site) -> bool:
     """Whether the code sets the weights itself: a layer used as a function of fixed ones."""
-    text = source.code(site.scope.node)
-    return (
-        re.search(
-            r"\.(weight|bias)(\.data)?(\[.*\])? *=[^=]|load_state_dict|\.(weight|bias)(\.data)?\.\w+_\(|init\.\w+_\(",
-            text,
-        )
-        is not None
-    )
+    written = source.code(site.statement).strip() if site.statement is not None else ""
+    named = re.match(r"(\w+) *=[^=]", written)
+    if named is None:
+        return False
+    uses = rf"\b{named[1]}\.(weight|bias|load_state_dict|parameters|apply)\b"
+    return re.search(uses, source.code(site.scope.node)) is not None
 
 
 def _report(known: Models, site: Site, instance: Instance, runs: Scope) -> Report:
