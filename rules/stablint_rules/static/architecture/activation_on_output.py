@@ -458,6 +458,15 @@ def losses(model: Net, head: nn.Linear, x, y, z):
     shown = F.relu(logits)
     return F.cross_entropy(model(x), y) + F.cross_entropy(logits, y), shown
 """,
+        # Features are compared, with some of them missing.
+        """\
+import torch.nn.functional as F
+from torch import nn
+
+
+def hint(student, teacher, x):
+    return F.mse_loss(F.dropout(student(x), 0.1), teacher(x).detach())
+""",
         # Dropout that is off, and scores dropped before a softmax over something else than classes.
         """\
 import torch.nn.functional as F
@@ -521,13 +530,7 @@ def _judged(loss: Operation, kind: str) -> tuple[Operation, str, bool] | None:
     if made is None or not made.graph or not made.operands:
         return None
     if made.name in _DROPPING:
-        # A softmax may be one over edges, whose scores are dropped on purpose; a loss is not.
-        is_on = loss.name != "log_softmax" and _is_on(made)
-        return (
-            (made, f"{made.name} after the last layer: {loss.name} sees outputs that are not there", False)
-            if is_on
-            else None
-        )
+        return _dropped(made, loss, kind)
     if kind == "regression":
         return _regression(made, loss)
     if made.name in _CAPPING:
@@ -561,11 +564,17 @@ def _regression(made: Operation, loss: Operation) -> tuple[Operation, str, bool]
     return made, f"{made.name} on the only output: where it is 0, {loss.name} has no gradient", False
 
 
-def _is_on(dropout: Operation) -> bool:
+def _dropped(made: Operation, loss: Operation, kind: str) -> tuple[Operation, str, bool] | None:
+    """Dropout on a prediction; features may be compared, and edges chosen, with some of them missing."""
     terms = facts.terms
-    share, training = dropout.argument("p", 0), dropout.argument("training", 1)
-    if dropout.module is not None:
-        module = dropout.module
-        share = module.keywords.get("p") or (module.positional[0] if module.positional else None)
-        training = None
-    return terms.number(share) != 0 and not (isinstance(training, terms.Constant) and training.value is False)
+    if kind == "regression" and facts.outputs.output(made.operands[0], "raw") is None:
+        return None
+    share, training = made.argument("p", 0), made.argument("training", 1)
+    if made.module is not None:
+        share = made.module.keywords.get("p") or next(iter(made.module.positional), None)
+    is_off = made.module is None and isinstance(training, terms.Constant) and training.value is False
+    number = terms.number(share) if share is not None else 0.5
+    if is_off or number == 0 or loss.name == "log_softmax":
+        return None
+    part = "some" if number is None else f"{number:.0%}"
+    return made, f"{made.name} sets {part} of the outputs to 0 before {loss.name} takes them", False
