@@ -296,3 +296,15 @@ def test_a_way_through_many_calls_ends() -> None:
     wide = "def f(l):\n    l.backward()\n" + "    g(opt)\n" * 500
     many = roots("def g(o):\n" + "    o.step()\n" * 50 + wide)["f"].path
     assert 1000 < len(events_in(many, Kind.STEP)) < 5000
+
+
+def test_what_runs_without_training_has_a_path_too() -> None:
+    source = read(
+        "net = nn.Linear(8, 2)\n"
+        "def test(x):\n    net.eval()\n    with torch.no_grad():\n        return net(x)\n"
+        "def nothing(x):\n    return x\n"
+    )
+    assert source.ask(facts.training_paths) == ()
+    (root,) = source.ask(facts.running_paths)
+    events = [(event.kind.name, event.graph) for event in events_in(root.path)]
+    assert (root.scope.name, events) == ("test", [("EVAL", True), ("FORWARD", False)])

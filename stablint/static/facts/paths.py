@@ -38,7 +38,7 @@ def running_paths(source: SourceFile) -> tuple[Root, ...]:
     """Return every function in which anything happens that concerns training, each with its calls followed."""
     programs = source.ask(training)
     roots = (Root(scope, Inliner(programs).path(scope)) for scope in programs.roots())
-    return tuple(root for root in roots if root.path)
+    return tuple(root for root in roots if events_in(root.path))
 
 
 def events_in(path: Program, *kinds: Kind) -> list[Event]:
