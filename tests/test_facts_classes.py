@@ -243,3 +243,17 @@ def test_whether_zeros_are_to_be_expected(code: str, expected: bool) -> None:
     source = read(f"def f(x, y):\n    look({code})\n")
     (site,) = looks(source)
     assert expects_zero(source.ask(facts.values).of(site.node.args[0].value)) is expected
+
+
+def test_what_a_layer_is_called_for() -> None:
+    source = read(
+        "class A(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        self.tail = nn.Sequential(nn.Linear(8, 3), nn.Softmax(1))\n"
+        "        self.alone, self.idle = nn.Softmax(2), nn.Softmax(0)\n"
+        "    def forward(self, x):\n"
+        "        return self.tail(x.view(-1, 8)), self.alone(x)\n"
+    )
+    known = source.ask(facts.operations)
+    found = [len(list(known.of_layer(layer))) for _, layer in known.instances("torch.nn.Softmax")]
+    assert found == [1, 1, 0]

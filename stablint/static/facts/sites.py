@@ -80,6 +80,14 @@ class Operations:
                             yield site, option
                             break
 
+    def of_layer(self, layer: Instance) -> Iterator[Operation]:
+        """Yield what a layer is called for, also as the last one of a Sequential; of a layer, not of many."""
+        for raw in self.values.interpreter.terms.values():
+            if any(_is_of(option, layer) for option in options(raw)):
+                for option in options(self.values.resolve(raw)):
+                    if isinstance(option, Operation) and _is_of(option, layer):
+                        yield option
+
     def instances(self, *dotted: str) -> Iterator[tuple[Site, Instance]]:
         """Yield the places where an object of one of these classes is made."""
         for name in dotted:
@@ -87,6 +95,10 @@ class Operations:
                 for option in options(site.term):
                     if isinstance(option, Instance) and option.dotted == name:
                         yield site, option
+
+
+def _is_of(term: Term, layer: Instance) -> bool:
+    return isinstance(term, Operation) and term.module is not None and term.module.node is layer.node
 
 
 def _passes(term: Term, when: Callable[[Operation], bool]) -> bool:
