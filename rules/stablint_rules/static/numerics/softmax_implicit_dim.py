@@ -152,6 +152,21 @@ class Segment(nn.Module):
         maps = self.conv(images)
         return F.softmax(maps), F.softmax(maps.flatten())  # flagged
 """,
+        # At the end of a Sequential, which is given two dimensions.
+        """\
+import torch
+from torch import nn
+
+
+class Discriminator(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.aux = nn.Sequential(nn.Linear(128, classes), nn.Softmax())  # flagged
+
+    def forward(self, x):
+        x = x.view(x.size(0), -1)
+        return self.aux(x)
+""",
         # Called where it is made.
         """\
 import torch
@@ -243,6 +258,20 @@ class Segment(nn.Module):
     def forward(self, images):
         maps = self.conv(images)
         return F.softmax(maps, dim=1), F.softmax(maps.flatten(), dim=0)
+""",
+        """\
+import torch
+from torch import nn
+
+
+class Discriminator(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.aux = nn.Sequential(nn.Linear(128, classes), nn.Softmax(dim=1))
+
+    def forward(self, x):
+        x = x.view(x.size(0), -1)
+        return self.aux(x)
 """,
         """\
 import torch
@@ -375,11 +404,7 @@ def _rank(shape: Shape) -> int | None:
 
 def _of_layer(source: SourceFile, layer: Instance) -> tuple[list[Shape], tuple[Mark, ...]]:
     """Return the shapes of what the layer is applied to, and where it meets three dimensions."""
-    used = [
-        softmax
-        for _, softmax in source.ask(facts.operations).named("softmax", "log_softmax", "softmin")
-        if softmax.module is not None and softmax.module.node is layer.node
-    ]
+    used = list(source.ask(facts.operations).of_layer(layer))
     meets = [softmax for softmax in used if [_rank(shape) for shape in _shapes([softmax])] == [3]]
     return _shapes(used), tuple(Mark(one.node, "three dimensions here") for one in meets[:1])
 
