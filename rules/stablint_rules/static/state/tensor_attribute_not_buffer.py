@@ -120,6 +120,32 @@ class Norm(nn.Module):
             self.moving = update(self.moving, x, 0.1)
         return x - self.moving
 """,
+        # by two values at once, in place, and through `data`
+        """\
+import torch
+from torch import nn
+
+def normalise(x, mean, rate, training):
+    if not training:
+        return x - mean, mean
+    now = x.mean(0)
+    mean = (1 - rate) * mean + rate * now
+    return x - now, mean.data
+
+class Norm(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.moving_mean = torch.zeros(n)  # flagged
+        self.size = torch.ones(n)  # flagged
+        self.hits = torch.zeros(n)  # flagged
+
+    def forward(self, x):
+        y, self.moving_mean = normalise(x, self.moving_mean, 0.1, self.training)
+        if self.training:
+            self.size.data.mul_(0.9).add_(y.detach().std(0), alpha=0.1)
+            self.hits[0] += 1
+        return y / self.size, self.hits
+""",
         # random frequencies
         """\
 import torch
@@ -230,6 +256,31 @@ class Norm(nn.Module):
         with torch.no_grad():
             self.moving = update(self.moving, x, 0.1)
         return x - self.moving
+""",
+        """\
+import torch
+from torch import nn
+
+def normalise(x, mean, rate, training):
+    if not training:
+        return x - mean, mean
+    now = x.mean(0)
+    mean = (1 - rate) * mean + rate * now
+    return x - now, mean.data
+
+class Norm(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.register_buffer("moving_mean", torch.zeros(n))  # flagged
+        self.register_buffer("size", torch.ones(n))  # flagged
+        self.register_buffer("hits", torch.zeros(n))  # flagged
+
+    def forward(self, x):
+        y, self.moving_mean = normalise(x, self.moving_mean, 0.1, self.training)
+        if self.training:
+            self.size.data.mul_(0.9).add_(y.detach().std(0), alpha=0.1)
+            self.hits[0] += 1
+        return y / self.size, self.hits
 """,
         """\
 import torch
@@ -449,6 +500,7 @@ class Rotary(nn.Module):
 _TENSORS = CREATIONS - {"new"}
 _NO_TENSOR = (NO_GRAPH - words("long int short char byte bool detach one_hot bincount")) | {"parameter"}
 _ARITHMETIC = words("add sub mul div lerp addcmul addcdiv maximum minimum")
+_SAME = words("data detach clone to")
 _MAYBE_INDEX = words("tensor as_tensor asarray from_numpy arange randperm tril_indices triu_indices")
 _OUTSIDE = re.compile(r"__init__|__repr__|__str__|extra_repr|reset\w*|_?init\w*")
 """Methods that do not compute what the module gives."""
@@ -562,15 +614,28 @@ def _is_state(source: SourceFile, model: Model, held: Held, made: Operation) -> 
     """Whether another method computes the next value from the last one; an empty start is no statistic."""
     if any(facts.terms.number(size) == 0 for size in (*made.operands, *made.positional)):
         return False
+    in_place = re.compile(
+        rf"\bself\.{held.name}(\.data)?(\.(mul_|add_|sub_|div_|lerp_|copy_)\(|(\[[^\n]*\])? *[-+*/]= )"
+    )
+    methods = [method for method in model.scope.children if not _OUTSIDE.fullmatch(method.name)]
+    if any(in_place.search(source.code(method.node)) for method in methods):
+        return True
     own = {one.node for one in _operations_in(held.term)}
-    for other in model.attributes[held.name]:
-        if other.method.name != "__init__":
-            for option in facts.terms.options(other.term):
-                if not isinstance(option, facts.terms.Operation) or option.name not in _ARITHMETIC:
-                    continue
-                if option.node not in own and made.node in {one.node for one in _operations_in(option)}:
-                    return True
-    return False
+    return any(
+        value.node not in own and made.node in {one.node for one in _operations_in(value)}
+        for other in model.attributes[held.name]
+        if other.method.name != "__init__"
+        for value in _computed(other.term)
+    )
+
+
+def _computed(term: Term) -> Iterator[Operation]:
+    """Yield the arithmetic that a value may be the result of."""
+    for option in facts.terms.options(term):
+        if isinstance(option, facts.terms.Operation) and option.name in _ARITHMETIC:
+            yield option
+        elif isinstance(option, facts.terms.Operation) and option.name in _SAME and option.operands:
+            yield from _computed(option.operands[0])
 
 
 def _may_be_index(term: Term) -> bool:
