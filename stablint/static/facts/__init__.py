@@ -33,6 +33,7 @@ A rule file imports this package and so no libcst: `from stablint.static import 
 | where code runs under autocast to float16 | `autocasts` (fact) | `autocasting` |
 | which tensors and models are in float16 | `halves` (fact) | `half_precision` |
 | how the file can spell a name of torch | `spelling` (function) | `spelling` |
+| averages of parameters that are computed with a graph | `parameter_averages` (fact) | `averages` |
 | what training loops hand from one round to the next | `carried_states` (fact) | `carried` |
 | what happens in training when a function runs, in order | `training_paths` (fact) | `paths` |
 | the same of functions that do not train | `running_paths` (fact) | `paths` |
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
     from stablint.static.facts import zeros as zeros
     from stablint.static.facts.accumulation import accumulations as accumulations
     from stablint.static.facts.autocasting import autocasts as autocasts
+    from stablint.static.facts.averages import parameter_averages as parameter_averages
     from stablint.static.facts.carried import carried_states as carried_states
     from stablint.static.facts.classes import models as models
     from stablint.static.facts.comparing import comparisons as comparisons
@@ -118,6 +120,7 @@ _HOMES = {
     "autocasts": "autocasting",
     "halves": "half_precision",
     "accumulations": "accumulation",
+    "parameter_averages": "averages",
     "carried_states": "carried",
     "chains": "layers",
     "comparisons": "comparing",
