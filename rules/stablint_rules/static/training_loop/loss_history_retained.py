@@ -28,6 +28,10 @@ class LossHistoryRetained(StaticRule):
     and their like, where the value still carries its graph, the accumulator outlives the iteration, and
     nobody calls `backward()` on it.
 
+    Reports moving averages of parameters, `ema.mul_(d).add_(p, alpha=1 - d)` and
+    `shadow[name] = d * shadow[name] + (1 - d) * p`, outside of `no_grad` and without `detach()`: the average
+    then requires a gradient, and after 1000 updates its graph is 2000 operations deep (torch 2.13).
+
     It also notes a loss in a dict of metrics that a function returns beside it: the graph lives for as long
     as the caller keeps the dict.
 
@@ -255,6 +259,34 @@ def train(model, loader, criterion: nn.CrossEntropyLoss, log_every=50):
             kept += [loss]  # flagged
     return torch.stack(kept).mean().item()
 """,
+        # moving averages of parameters
+        """\
+import copy
+import torch
+from torch import nn
+
+class Shadow:
+    def __init__(self, model, decay):
+        self.decay = decay
+        self.shadow = {name: p.clone() for name, p in model.named_parameters()}
+
+    def update(self, model):
+        for name, p in model.named_parameters():
+            self.shadow[name] = self.decay * self.shadow[name] + (1 - self.decay) * p  # flagged
+
+def soft_update(net, target, tau):
+    for p, q in zip(net.parameters(), target.parameters()):
+        q.copy_(tau * p + (1 - tau) * q)  # flagged
+
+def train(loader, model: nn.Module, optimizer: torch.optim.Optimizer):
+    average = copy.deepcopy(model).requires_grad_(False)
+    for x, y in loader:
+        optimizer.zero_grad()
+        nn.functional.mse_loss(model(x), y).backward()
+        optimizer.step()
+        for e, p in zip(average.parameters(), model.parameters()):
+            e.mul_(0.99).add_(p, alpha=0.01)  # flagged
+""",
         # a log that is returned with the loss: a note, for the caller decides how long it lives
         """\
 import torch
@@ -453,6 +485,7 @@ def train(model, loader, criterion: nn.CrossEntropyLoss, log_every=50):
             kept += [loss.detach()]  # flagged
     return torch.stack(kept).mean().item()
 """,
+        None,
         """\
 import torch
 import torch.nn.functional as F
@@ -496,6 +529,41 @@ def train(D, loader):
         loss.backward()
         optimizer.step()
         done += opt.batch_size
+""",
+        # moving averages without a graph, and sums of parameters that are a penalty
+        """\
+import torch
+
+class Shadow:
+    def __init__(self, model, decay):
+        self.decay = decay
+        self.shadow = {name: p.clone().detach() for name, p in model.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, model):
+        for name, p in model.named_parameters():
+            self.shadow[name] = self.decay * self.shadow[name] + (1 - self.decay) * p
+
+    def old_update(self, model):
+        for name, p in model.named_parameters():
+            self.shadow[name] = self.decay * self.shadow[name] + (1 - self.decay) * p.data
+
+    def restore(self, model):
+        for name, value in model.state_dict().items():
+            self.shadow[name] = self.decay * self.shadow[name] + (1 - self.decay) * value
+
+def soft_update(net, target, tau):
+    with torch.no_grad():
+        for p, q in zip(net.parameters(), target.parameters()):
+            q.mul_(1 - tau).add_(p, alpha=tau)
+    for p, q in zip(net.parameters(), target.parameters()):
+        q.data.copy_(tau * p.data + (1 - tau) * q.data)
+        q.data.mul_(1 - tau).add_(p.detach(), alpha=tau)
+
+def penalty(model, anchor, penalties):
+    for (name, p), q in zip(model.named_parameters(), anchor.parameters()):
+        penalties[name] = penalties[name] + (p - q).pow(2).sum()
+    return sum(penalties.values())
 """,
         # a log of numbers, outputs that are no log, a framework that detaches what it logs, and a choice
         """\
@@ -913,8 +981,9 @@ def train(model, batches):
     ]
 
     def check(self, source: SourceFile) -> Iterator[Report]:
-        """Report each value with a graph that outlives the round: in a sum or list, or in a returned log."""
+        """Report each value with a graph that outlives the round: in a sum or list, an average, a returned log."""
         yield from self._accumulated(source)
+        yield from _averaged(source)
         yield from _logged(source)
 
     def _accumulated(self, source: SourceFile) -> Iterator[Report]:
@@ -928,6 +997,13 @@ def train(model, batches):
                     f"`{kept.path}` keeps the graph of every round alive",
                     fix=_fix(source, carriers),
                 )
+
+
+def _averaged(source: SourceFile) -> Iterator[Report]:
+    """Report averages of parameters that are computed with a graph: fairseq (#3384) leaked so."""
+    for average in source.ask(facts.parameter_averages):
+        if facts.differentiation.is_recorded(source, average.scope):
+            yield Report(average.node, f"`{average.path}` takes the graph of every update along")
 
 
 def _logged(source: SourceFile) -> Iterator[Report]:
