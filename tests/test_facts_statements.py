@@ -338,6 +338,7 @@ def test_what_follows_a_call_is_moved_inside(code: str, expected: str | None) ->
 HEADERS = {
     "for x in loader: look(x)": "loader",
     "look(sum(f(x) for x in val_loader))": "",
+    "with torch.no_grad(), f(x) as y: look(x)": "torch.no_grad(), f(x)",
     "while True: look(x)": "",
 }
 

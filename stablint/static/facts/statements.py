@@ -188,8 +188,10 @@ def tested(block: Block) -> cst.BaseExpression | None:
 
 
 def header(source: SourceFile, loop: cst.CSTNode) -> str:
-    """Return what a loop or comprehension goes over, as it is written; empty for `while`."""
+    """Return what a loop or comprehension goes over, or a `with` enters, as it is written; empty for others."""
     match loop:
+        case cst.With(items=items):
+            return ", ".join(source.code(item.item) for item in items)
         case cst.For(iter=iterable) | cst.CompFor(iter=iterable):
             return source.code(iterable)
         case cst.DictComp(for_in=part) | cst.BaseSimpleComp(for_in=part):

@@ -885,6 +885,60 @@ def count():
     with torch.no_grad():
         print(model(torch.rand(1, 3, 224, 224)).shape)
 """,
+        # a context that sets the mode and puts it back
+        """\
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+@contextmanager
+def evaluating(net):
+    net.eval()
+    try:
+        yield net
+    finally:
+        net.train()
+
+class Evaluating:
+    def __init__(self, net):
+        self.net = net
+
+    def __enter__(self):
+        self.net.eval()
+
+    def __exit__(self, *error):
+        self.net.train()
+
+def run(train_loader, test_loader):
+    model = nn.Sequential(nn.Linear(8, 32), nn.Dropout(0.5), nn.ReLU(), nn.Linear(32, 2))
+    optimizer = torch.optim.Adam(model.parameters())
+    for epoch in range(10):
+        model.train()
+        for x, y in train_loader:
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        with evaluating(model), torch.no_grad():
+            print(sum(F.cross_entropy(model(x), y) for x, y in test_loader))
+        with Evaluating(model):
+            for x, y in test_loader:
+                print(F.cross_entropy(model(x), y).item())
+""",
+        # the mode is set by hand
+        """\
+import torch
+from torch import nn
+
+def predict(file, batches):
+    net = nn.Sequential(nn.Linear(8, 32), nn.Dropout(0.5), nn.Linear(32, 2))
+    net.load_state_dict(torch.load(file, weights_only=True))
+    for layer in net.modules():
+        layer.training = False
+    with torch.no_grad():
+        return [net(x) for x in batches]
+""",
         # a look at the shapes of a new model
         """\
 import torch
@@ -991,6 +1045,8 @@ def run(trainer, file, loader):
         shape = source.ask(facts.syntax)
         if not _may_evaluate(shape) or not shape.packages.isdisjoint(_FRAMEWORKS):
             return
+        if any(True for _ in facts.statements.attribute_assignments(source, "training")):
+            return  # the mode is set by hand
         seen: set[object] = set()
         for root in source.ask(facts.running_paths):
             for model in _models_run(source, root.path):
@@ -1036,6 +1092,8 @@ _MAY_SET_MODE = re.compile(
 
 _WITH_WEIGHTS = {"pytorch_fid.inception.InceptionV3", "efficientnet_pytorch.EfficientNet.from_pretrained"}
 """Models that come with weights whatever they are given."""
+
+_MODE_CONTEXT = re.compile(r"eval|mode|train|infer|ema|average|frozen", re.IGNORECASE)
 
 Above = tuple["Loop | Inlined", ...]
 
@@ -1157,9 +1215,19 @@ def _is_evaluation(source: SourceFile, root: Root, event: Event, above: Above) -
     names = (event.scope.function.name, *(one.function.name for one in functions))
     if any(_ON_PURPOSE.search(name) for name in names) or _is_given_noise(source, event):
         return False
+    if any(_is_in_context(source, one) for one in (event.statement, *(one.statement for one in functions))):
+        return False
     if _trains(loops[-1]) if loops else _trains_at_once(root.path):
         return not event.graph and _is_named(source, event, functions, [])
     return not event.graph or _is_named(source, event, functions, loops[-1:])
+
+
+def _is_in_context(source: SourceFile, statement: object) -> bool:
+    """Whether a place stands in a `with` that may set the mode and put it back: `with evaluating(model):`."""
+    block = facts.statements.block_of(source, statement)  # type: ignore[arg-type]
+    entered = [one.node for one in (block.outward() if block is not None else ()) if one.kind == "with"]
+    headers = [facts.statements.header(source, node).replace("inference_mode", "") for node in entered]
+    return any(_MODE_CONTEXT.search(text) for text in headers)
 
 
 def _is_given_noise(source: SourceFile, event: Event) -> bool:
