@@ -35,18 +35,25 @@ class Carried:
     scope: Scope = field(repr=False)
     backwards: tuple[Event, ...]
     """What the loop back-propagates; of an attribute, all loops."""
+    is_stepped: bool
+    """Whether an optimizer steps there."""
 
 
 def carried_states(source: SourceFile) -> tuple[Carried, ...]:
     """Return what the loops that back-propagate carry through a call, untouched by anything else in them."""
     loops: dict[cst.CSTNode, list[Event]] = {}
+    stepped: set[cst.CSTNode] = set()
     for root in source.ask(training_paths):
         for rounds in rounds_in(root.path):
             loops.setdefault(rounds.node, []).extend(events_in(rounds.body, Kind.BACKWARD))
-    return (*_found(source, loops), *_kept(source, loops)) if any(loops.values()) else ()
+            if events_in(rounds.body, Kind.STEP):
+                stepped.add(rounds.node)
+    return (*_found(source, loops, stepped), *_kept(source, loops, stepped)) if any(loops.values()) else ()
 
 
-def _found(source: SourceFile, loops: dict[cst.CSTNode, list[Event]]) -> Iterator[Carried]:
+def _found(
+    source: SourceFile, loops: dict[cst.CSTNode, list[Event]], stepped: set[cst.CSTNode]
+) -> Iterator[Carried]:
     for part, (scope, block) in source.ask(syntax).blocks.items():
         loop = _training_loop(block, loops) if isinstance(part, cst.Assign) else None
         if loop is None or not isinstance(part, cst.Assign) or not isinstance(part.value, cst.Call):
@@ -55,10 +62,14 @@ def _found(source: SourceFile, loops: dict[cst.CSTNode, list[Event]]) -> Iterato
         result = source.ask(values).raw(part.value)
         for path, place in _targets(part.targets[0].target, ()):
             if path in given and not _is_set(source, path, part, loop.node):
-                yield Carried(path, part.value, _at(result, place), scope, tuple(loops[loop.node]))
+                yield Carried(
+                    path, part.value, _at(result, place), scope, tuple(loops[loop.node]), loop.node in stepped
+                )
 
 
-def _kept(source: SourceFile, loops: dict[cst.CSTNode, list[Event]]) -> Iterator[Carried]:
+def _kept(
+    source: SourceFile, loops: dict[cst.CSTNode, list[Event]], stepped: set[cst.CSTNode]
+) -> Iterator[Carried]:
     """Yield what an object keeps from one call of a method to the next: `out, self.h = self.rnn(x, self.h)`."""
     backwards = tuple(event for events in loops.values() for event in events)
     for part, (scope, _) in source.ask(syntax).blocks.items():
@@ -70,7 +81,7 @@ def _kept(source: SourceFile, loops: dict[cst.CSTNode, list[Event]]) -> Iterator
             is_own = own == receiver_name(scope) and name.isidentifier() and path in given
             if is_own and not _is_stored(source, name, part):
                 term = _at(source.ask(values).raw(part.value), place)
-                yield Carried(path, part.value, term, scope, backwards)
+                yield Carried(path, part.value, term, scope, backwards, bool(stepped))
 
 
 def _is_stored(source: SourceFile, name: str, carrier: cst.CSTNode) -> bool:

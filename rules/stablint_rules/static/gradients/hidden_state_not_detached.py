@@ -397,6 +397,24 @@ def train(loader):
             out, h = rnn(x, h)
         F.mse_loss(head(out), y).backward()
 """,
+        # every loss goes through the whole history, and the step comes after them
+        """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+cell = nn.GRUCell(4, 8)
+optimizer = torch.optim.SGD(cell.parameters(), lr=0.1)
+
+def train(sequences):
+    for xs, ys in sequences:
+        h = torch.zeros(1, 8)
+        optimizer.zero_grad()
+        for x, y in zip(xs, ys):
+            h = cell(x, h)
+            F.mse_loss(h, y).backward(retain_graph=True)
+        optimizer.step()
+""",
         # evaluation beside training
         """\
 import torch
@@ -480,7 +498,12 @@ def train(loader):
 
 
 def _is_repeated(source: SourceFile, state: Carried, backward: Event) -> bool:
-    """Whether a backward is called in more than one round: not only in the last one, not before it ends."""
+    """Whether a backward is called in more than one round: not only in the last one, not before it ends.
+
+    One that keeps the graph may do so where the optimizer steps after the loop: each loss has its whole history.
+    """
+    if not state.is_stepped and "retain_graph" in source.code(backward.node):
+        return False
     tests = facts.guards.around(source, backward.statement) if backward.statement is not None else ()
     return all("==" not in text or "%" in text for text in (source.code(test) for test, _ in tests))
 

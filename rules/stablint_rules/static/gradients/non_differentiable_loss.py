@@ -330,6 +330,19 @@ def dice_loss(logits, target):
     overlap = (predicted * target * valid).sum()
     return 1 - 2 * overlap / (predicted.sum() + target.sum() + 1e-6)
 """,
+        # a learned weight
+        """\
+import torch
+from torch import nn
+
+class GateLoss(nn.Module):
+    def __init__(self, make):
+        super().__init__()
+        self.weight = make()
+
+    def forward(self, pred, target):
+        return (self.weight * (pred.argmax(1) != target)).mean()
+""",
         # counted with what is not seen
         """\
 import torch
@@ -504,8 +517,10 @@ def _before(term: Term) -> tuple[Term, ...] | None:
             return ()
         case terms.Item(base=base, key=key) if key is terms.EACH or isinstance(base, terms.Item):
             return _data(base)
-        case terms.Parameter(name=name) | terms.Attribute(name=name):
-            return () if _TARGET.search(name) else None
+        case terms.Parameter(name=name):
+            return () if _TARGET.search(name) or _SETTING.search(name) else None
+        case terms.Attribute(name=name):
+            return () if _SETTING.search(name) else None  # `self.weight` may be learned
         case terms.Item(base=terms.Operation() as base):
             return (base,)
         case _:
@@ -527,10 +542,10 @@ def _data(base: Term) -> tuple[Term, ...] | None:
             return (base,)
 
 
-_TARGET = re.compile(
-    r"target|label|truth|(^|_)gt|^y$|^y_(true|batch)|mask|weight|eps|smooth|alpha|gamma|^n_|^num_|classes|shape|size|dtype"
-)
-"""What targets and settings are called."""
+_TARGET = re.compile(r"target|label|truth|(^|_)gt|^y$|^y_(true|batch)|mask|^weights?$|^(alpha|gamma)$")
+"""What the data of a loss is called."""
+_SETTING = re.compile(r"eps|smooth|^n_|^num_|classes|shape|size|dtype|device|^ndim$")
+"""What numbers that are given are called."""
 _PREDICTED = re.compile(r"pred|out|logit|^y_?hat$|prob|score|^inputs?$|^x$")
 
 
