@@ -47,9 +47,14 @@ def _is_literal(node: ast.expr) -> bool:
     return isinstance(node, (ast.List, ast.Dict, ast.ListComp, ast.DictComp))
 
 
+MOVED, UNUSED = "the class moves it by hand", "the class does not read it"
+
+
 @operator(b"register_buffer", "tensor-attribute-not-buffer")
 def attribute_for_buffer(text: Text) -> Iterator[Mutant]:
-    """A tensor is neither moved nor saved with its module, wherever register_buffer becomes an assignment."""
+    """A tensor is neither moved nor saved with its module, wherever register_buffer becomes an assignment; in doubt
+    where the class moves it by hand or never reads it.
+    """
     for call in text.calls:
         owner = text.owner(call)
         if method(call, "register_buffer") is None or owner is None or len(call.args) < 2:
@@ -58,12 +63,14 @@ def attribute_for_buffer(text: Text) -> Iterator[Mutant]:
         statement = text.statement(call)
         if expression(statement) is not call or not isinstance(name, ast.Constant) or receiver is None:
             continue
-        if isinstance(value, ast.Constant) or ast.unparse(receiver) != "self":
+        own = any(isinstance(each, ast.FunctionDef) and each.name == "register_buffer" for each in owner.body)
+        if isinstance(value, ast.Constant) or ast.unparse(receiver) != "self" or own:
             continue
         body = ast.unparse(owner)
         moved = any(f"self.{name.value}.{move}(" in body for move in ("to", "cuda", "type_as"))
+        unused = f"self.{name.value}" not in body
         code = f"self.{name.value} = {text.code(value)}"
-        doubt = "the class moves it by hand" if moved else _doubt(text, value)
+        doubt = MOVED if moved else UNUSED if unused else _doubt(text, value)
         yield Mutant((replaced(text, statement, code),), call.lineno, doubt)
 
 

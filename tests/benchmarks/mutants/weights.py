@@ -118,14 +118,17 @@ def momentum_as_epsilon(text: Text) -> Iterator[Mutant]:
 
 @operator(b"Sequential", "missing-nonlinearity")
 def no_activation(text: Text) -> Iterator[Mutant]:
-    """Two linear maps collapse to one, where a Sequential loses the activation between two Linear or two Conv."""
+    """Two linear maps collapse to one, where a Sequential loses the activation between two Linear; in doubt between
+    two convolutions.
+    """
     for call in text.calls:
         if text.name(call.func) != "torch.nn.Sequential":
             continue
         for before, activation, behind in zip(call.args, call.args[1:], call.args[2:], strict=False):
             kinds = [_layer(text, each) for each in (before, activation, behind)]
             if kinds[0] == kinds[2] and kinds[0] in ("Linear", "Conv2d") and kinds[1] in ACTIVATIONS:
-                yield Mutant((without_argument(text, call, activation),), activation.lineno)
+                doubt = "convolutions are factorised on purpose, too" if kinds[0] == "Conv2d" else ""
+                yield Mutant((without_argument(text, call, activation),), activation.lineno, doubt)
 
 
 ACTIVATIONS = ("ReLU", "Tanh", "Sigmoid", "LeakyReLU", "ELU", "GELU")
