@@ -120,7 +120,7 @@ def test_a_transfer_sees_all_states_at_once() -> None:
 
 
 def test_entering_a_loop_may_change_a_state() -> None:
-    automaton = Automaton(spell, lambda state: state + "|")
+    automaton = Automaton(spell, lambda state, body: state + "|")
     found = flow("loss.backward()\nfor x in loader:\n    opt.step()", automaton=automaton)
     assert found.on == {"b|", "b|s", "b|ss"}
 

@@ -39,10 +39,13 @@ class Flow(Generic[State]):
 
 @dataclass(frozen=True, slots=True)
 class Automaton(Generic[State]):
-    """`transfer` says what an event makes of the states that reach it; `enter` what entering a loop does to a state."""
+    """`transfer` says what an event makes of the states that reach it; `enter` what entering a loop does to a state.
+
+    `enter` is told the body of the loop.
+    """
 
     transfer: Callable[[States[State], Event], States[State]]
-    enter: Callable[[State], State] = lambda state: state
+    enter: Callable[[State, Program], State] = lambda state, body: state
 
     def run(self, path: Program, states: States[State]) -> Flow[State]:
         """Run along a path."""
@@ -75,7 +78,7 @@ class Automaton(Generic[State]):
                 return Flow(states)
 
     def _rounds(self, body: Program, states: States[State]) -> Flow[State]:
-        entered = frozenset(self.enter(state) for state in states)
+        entered = frozenset(self.enter(state, body) for state in states)
         first = self.run(body, entered)
         second = self.run(body, first.on | first.continues)
         on = entered | first.on | first.continues | first.breaks

@@ -308,6 +308,30 @@ def train_epoch(model, loader, loss_fn, optimizer, device):
         optimizer.step()
     torch.save(model.state_dict(), "last.pt")
 """,
+        # a model with a loop of its own
+        """\
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(8, 8) for _ in range(4)])
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x).relu()
+        return x
+
+model = Net()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+def train(loader):
+    for x in loader:
+        loss = model(x).mean()
+        loss.backward()  # flagged
+        optimizer.step()
+""",
     ]
 
     fixed = [
@@ -527,9 +551,46 @@ def train_epoch(model, loader, loss_fn, optimizer, device):
         optimizer.step()
     torch.save(model.state_dict(), "last.pt")
 """,
+        """\
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(8, 8) for _ in range(4)])
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x).relu()
+        return x
+
+model = Net()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+def train(loader):
+    for x in loader:
+        loss = model(x).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+""",
     ]
 
     good = [
+        # cleared by a loop over networks
+        """\
+import torch
+
+def train(nets, generator, discriminator, loader):
+    solver = torch.optim.Adam(discriminator.parameters())
+    for x in loader:
+        loss = discriminator(generator(x)).mean()
+        loss.backward()
+        solver.step()
+        for net in nets:
+            net.zero_grad()
+""",
         # cleared first, and cleared last
         """\
 import torch
@@ -1017,8 +1078,13 @@ def _polluted(path: Program, step: Event) -> list[Event]:
             return frozenset({_STALE})
         return states
 
-    # What was cleared before a loop says nothing of its second round.
-    facts.automaton.Automaton(transfer, lambda state: _FRESH).run(path, frozenset({_FRESH}))
+    def enter(state: object, body: Program) -> object:
+        """What was cleared before a loop that steps says nothing of its second round."""
+        return _FRESH if facts.paths.events_in(body, *decisive) else state
+
+    # Other loops do not matter, such as a model's own over its layers.
+    decisive = (kinds.STEP, kinds.ZERO_GRAD, kinds.MADE, kinds.OPAQUE)
+    facts.automaton.Automaton(transfer, enter).run(path, frozenset({_FRESH}))
     return found
 
 
