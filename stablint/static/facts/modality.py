@@ -9,9 +9,11 @@ from stablint.static.facts.scopes import Scope
 from stablint.static.facts.terms import (
     Call,
     Constant,
+    Dictionary,
+    Display,
     Instance,
     Operation,
-    Parameter,
+    Repeated,
     Term,
     Unknown,
     number,
@@ -61,14 +63,10 @@ def _of(interpreter: Interpreter, model: Term, inside: frozenset[Scope]) -> bool
 
 
 def _of_outside(interpreter: Interpreter, model: Instance, inside: frozenset[Scope]) -> bool | None:
-    given = (*model.positional, *model.keywords.values())
     if model.dotted in CONTAINERS or model.dotted in WRAPPERS:
-        parts = [part for argument in given for part in within(argument)]
-        layers = [part for part in parts if isinstance(part, Instance) and part is not model]
-        unknown = model.open_arguments or any(isinstance(part, Unknown | Parameter | Call) for part in parts)
-        return _joined(
-            iter((*(_of(interpreter, layer, inside) for layer in layers), None if unknown else False))
-        )
+        given = (*model.positional, *model.keywords.values())
+        answers = [_of(interpreter, one, inside) for argument in given for one in _items(argument)]
+        return _joined(iter((*answers, None if model.open_arguments else False)))
     if model.dotted in MODE_DEPENDENT_BLOCKS:
         return not _is_nothing(_given(model, "dropout"))
     name = operation(model.dotted)
@@ -81,6 +79,25 @@ def _of_outside(interpreter: Interpreter, model: Instance, inside: frozenset[Sco
     ):
         return True
     return False if model.dotted.startswith("torch.") and is_module(model.dotted) else None
+
+
+def _items(term: Term) -> Iterator[Term]:
+    """Yield what a container is given, also inside lists and dictionaries; None and names are no layers."""
+    for option in options(term):
+        match option:
+            case Display(items=items):
+                inside: tuple[Term, ...] = items
+            case Dictionary(items=pairs):
+                inside = tuple(value for _, value in pairs)
+            case Repeated(item=item):
+                inside = (item,)
+            case Constant():
+                continue
+            case _:
+                yield option
+                continue
+        for one in inside:
+            yield from _items(one)
 
 
 def _of_class(interpreter: Interpreter, scope: Scope, inside: frozenset[Scope]) -> bool | None:
