@@ -31,7 +31,8 @@ class MissingEvalMode(StaticRule):
     through functions, methods and wrappers, and reports where it is evaluated although no `eval()` comes
     before: under `no_grad` (`inference_mode`, `set_grad_enabled(False)`) after it was trained or given
     weights, or in a loop over validation or test data in which nothing calls `backward()`. The model
-    must be known to have a layer with a mode; where none of its layers has one, the finding is a note.
+    must be known to have a layer with a mode; where none of its layers has one, what a name says to be a
+    test is a note.
 
     It also reports `train()` as the beginning of an evaluation: under `no_grad`, or in a function called
     `validate`, `test` and the like.
@@ -939,6 +940,25 @@ def predict(file, batches):
     with torch.no_grad():
         return [net(x) for x in batches]
 """,
+        # rollouts of a policy that has no layer with a mode
+        """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+def learn(env, steps):
+    policy = nn.Sequential(nn.Linear(8, 64), nn.LayerNorm(64), nn.ReLU(), nn.Linear(64, 4))
+    optimizer = torch.optim.Adam(policy.parameters())
+    while True:
+        states = [env.reset()]
+        for step in range(steps):
+            with torch.no_grad():
+                states.append(env.step(policy(states[-1])))
+        for state in states:
+            optimizer.zero_grad()
+            F.mse_loss(policy(state), env.target(state)).backward()
+            optimizer.step()
+""",
         # a look at the shapes of a new model
         """\
 import torch
@@ -1260,6 +1280,12 @@ def _trains(step: Loop | Inlined) -> bool:
     return bool(facts.paths.events_in(step.body, facts.events.Kind.BACKWARD))
 
 
+def _is_named_at_all(source: SourceFile, event: Event, above: Above) -> bool:
+    functions = [step for step in above if isinstance(step, facts.programs.Inlined)]
+    loops = [step for step in above if isinstance(step, facts.programs.Loop)]
+    return _names_evaluation(event.scope.function.name) or _is_named(source, event, functions, loops[-1:])
+
+
 def _is_named(source: SourceFile, event: Event, functions: list[Inlined], loops: list[Loop]) -> bool:
     """Whether what a forward is given or loops over, or what leads to it, has a name of evaluation."""
     hierarchy = source.ask(facts.values).interpreter.hierarchy
@@ -1413,7 +1439,8 @@ def _report(
     source: SourceFile, model: Instance, event: Event, above: Above, node: object
 ) -> Iterator[Report]:
     heeds = facts.modality.heeds_mode(source.ask(facts.values).interpreter, model)
-    if heeds is None:
+    # A rollout of a policy without such layers is none of this rule's business.
+    if heeds is None or (not heeds and not _is_named_at_all(source, event, above)):
         return
     what = "dropout and batch statistics act as in training" if heeds else "none of its layers heeds it"
     yield Report(
