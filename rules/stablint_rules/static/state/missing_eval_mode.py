@@ -43,7 +43,7 @@ class MissingEvalMode(StaticRule):
     drops, so that two evaluations of one batch differ, and `BatchNorm` normalises with the statistics of
     the batch: what the model says of one sample depends on the others in its batch and on the batch
     size. And it writes what it sees into its running statistics: after 20 batches of other data under
-    `no_grad`, `running_mean` had moved from 0 to 2.64 for data of mean 3 (torch 2.13), so validation data
+    `no_grad`, `running_mean` had moved from 0 to 2.6 for data of mean 3 (torch 2.13), so validation data
     leaks into the model that training goes on with, and into the checkpoint.
 
     ## Example
