@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from textwrap import dedent
 
 from stablint.diagnostics import DIAGNOSTICS
@@ -13,8 +15,11 @@ from stablint.rule import Rule, StaticRule
 from stablint.static.edits import apply_fixes
 from stablint.static.examine import examine
 from stablint.static.prefilter import may_concern_torch
+from stablint.static.project.library import Entries, Library
+from stablint.static.project.neighbours import Neighbours
 from stablint.static.source import SourceFile
 
+_FILE = re.compile(r"^# file: (\S+)\n", re.MULTILINE)
 _MARK = re.compile(r"[ \t]*# flagged[ \t]*$", re.MULTILINE)
 
 
@@ -60,15 +65,30 @@ class Case:
         if got != wanted:
             raise AssertionError(f"{self}: the fixes make of it\n{got}\ninstead of\n{wanted}")
 
+    def files(self) -> dict[str, str]:
+        """Return the files of the case; `# file: models/net.py` begins one, and the last one is checked."""
+        first, *others = _FILE.split(dedent(self.code))
+        if not others:
+            return {"case.py": first}
+        return dict(zip(others[::2], others[1::2], strict=True))
+
+    def checked(self) -> tuple[str, str]:
+        """Return the name and the text of the file that is checked."""
+        return list(self.files().items())[-1]
+
     def source(self) -> SourceFile:
-        """Return the case as a file, without its marks."""
-        return SourceFile("case.py", _MARK.sub("", dedent(self.code)).encode())
+        """Return the file that is checked, without its marks."""
+        path, text = self.checked()
+        source = SourceFile(path, _MARK.sub("", text).encode())
+        others = {os.path.abspath(name): code.encode() for name, code in self.files().items()}
+        library = Library(others.__getitem__, partial(_entries, others))
+        source.neighbours = Neighbours(library, source)
+        return source
 
     def marked(self) -> list[int]:
         """Return the lines that end in the mark."""
-        return [
-            line for line, text in enumerate(dedent(self.code).split("\n"), start=1) if _MARK.search(text)
-        ]
+        lines = self.checked()[1].split("\n")
+        return [line for line, text in enumerate(lines, start=1) if _MARK.search(text)]
 
     def findings(self, source: SourceFile) -> list[Finding]:
         """Return what the rule, and nothing else, says of the case."""
@@ -80,9 +100,15 @@ class Case:
 
     def shown(self, findings: list[Finding]) -> str:
         """Return the case with line numbers, and the findings, for a message."""
-        lines = [f"{line:3} {text}" for line, text in enumerate(dedent(self.code).split("\n"), start=1)]
+        lines = [f"{line:3} {text}" for line, text in enumerate(self.checked()[1].split("\n"), start=1)]
         lines += [f"line {found.location.start.line}: {found.code} {found.message}" for found in findings]
         return "\n".join(lines)
+
+
+def _entries(files: Mapping[str, object], folder: str) -> Entries:
+    """Return what a folder of files that are only in memory holds."""
+    inside = [path[len(folder) + 1 :] for path in files if path.startswith(folder + os.sep)]
+    return {path.split(os.sep)[0]: os.sep in path for path in inside}
 
 
 def cases(rules: Iterable[type[Rule]]) -> list[Case]:

@@ -13,6 +13,7 @@ from stablint.finding import Finding, Location, Position, Related, Severity
 from stablint.rule import Report, Rule, StaticRule
 from stablint.static.deep import deeply
 from stablint.static.edits import anchors, resolve_fix
+from stablint.static.elsewhere import settled
 from stablint.static.source import SourceFile
 from stablint.static.suppressions import suppress
 from stablint.static.switches import names
@@ -83,6 +84,7 @@ def _find_places(source: SourceFile, outcomes: Iterable[_Outcome]) -> None:
     wanted: dict[SourceFile, list[cst.CSTNode]] = {source: []}
     for outcome in outcomes:
         try:
+            outcome.reports = settled(source, outcome.reports)
             for report in outcome.reports:
                 wanted[source] += [report.node, *(anchors(source, report.fix) if report.fix else ())]
                 for mark in report.related:

@@ -19,6 +19,8 @@ class Plan:
 
     codes: tuple[str, ...]
     """Rules that run on every file but those in `file_codes`."""
+    src: tuple[str, ...] = ()
+    """Folders from which modules are imported, besides those that the files themselves show."""
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By rule name: values of the rule's Options, and `severity`."""
     file_codes: dict[str, tuple[str, ...]] = field(default_factory=dict)

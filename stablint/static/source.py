@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import libcst as cst
 
@@ -16,6 +16,9 @@ from stablint.static.notebook import Notebook, read_notebook
 from stablint.static.parse import parse
 from stablint.static.positions import LineMap, line_map
 
+if TYPE_CHECKING:
+    from stablint.static.project.neighbours import Neighbours
+
 T = TypeVar("T")
 
 
@@ -26,9 +29,13 @@ class SourceFile:
     raise UnreadableError for a file that cannot be checked.
     """
 
-    def __init__(self, path: str, data: bytes) -> None:
+    def __init__(self, path: str, data: bytes, original: SourceFile | None = None) -> None:
         self.path = path
         self.data = data
+        self.original: SourceFile = original or self
+        """The file with the tree; several examine the same one."""
+        self.neighbours: Neighbours | None = None
+        """The other files of the project, where they are to be looked at."""
         self._facts: dict[Callable[[SourceFile], object], object] = {}
         # Each with its node, which must live as long, or its id is used again.
         self._spans: dict[int, tuple[cst.CSTNode, Span | None]] = {}
@@ -51,6 +58,8 @@ class SourceFile:
     @cached_property
     def text(self) -> str:
         """The Python text."""
+        if self.original is not self:
+            return self.original.text
         return self.notebook.text if self.notebook else self.decoded.text
 
     @cached_property
@@ -61,7 +70,13 @@ class SourceFile:
     @cached_property
     def tree(self) -> cst.Module:
         """The parsed module."""
-        return parse(self.text)
+        return self.original.tree if self.original is not self else parse(self.text)
+
+    def seen_by(self, neighbours: Neighbours, path: str) -> SourceFile:
+        """Return the file as the others of a project see it: the same tree, with facts of its own."""
+        seen = SourceFile(path, self.data, self.original)
+        seen.neighbours = neighbours
+        return seen
 
     def ask(self, fact: Callable[[SourceFile], T]) -> T:
         """Return what `fact` says of this file, computed once."""

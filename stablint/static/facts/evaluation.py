@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.facts.scopes import syntax
 from stablint.static.facts.terms import MOST_OPTIONS, Either, Parameter, Term, Unknown, join
-from stablint.static.interpret.interpreter import Interpreter
+from stablint.static.interpret.interpreter import Interpreter, interpretation
 from stablint.static.interpret.substitution import Substitution
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class _Resolution(Substitution):
 
 def values(source: SourceFile) -> Values:
     """Interpret the whole file, once."""
-    interpreter = Interpreter(source.ask(syntax))
+    interpreter = source.ask(interpretation)
     interpreter.interpret_all()
     return Values(interpreter)
 

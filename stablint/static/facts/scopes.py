@@ -61,6 +61,11 @@ class Scope:
     """Attributes of names that are assigned here (`self.x`), with the lines that do it."""
     children: list[Scope] = field(default_factory=list)
     decorators: Sequence[cst.Decorator] = ()
+    top: Scope = field(init=False)
+    """The module that it is in."""
+
+    def __post_init__(self) -> None:
+        self.top = self if self.parent is None else self.parent.top
 
     @property
     def owner(self) -> Scope | None:
@@ -116,7 +121,11 @@ class Syntax:
 
 
 def syntax(source: SourceFile) -> Syntax:
-    """Walk the tree once."""
+    """Walk the tree once, for all who look at it."""
+    return source.original.ask(_walked)
+
+
+def _walked(source: SourceFile) -> Syntax:
     from stablint.static.walk.statements import suite
     from stablint.static.walk.walk import Walk
 

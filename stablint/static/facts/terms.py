@@ -16,6 +16,7 @@ from stablint.static.torch_api.groups import ACTIVATIONS, DROPOUTS, RANDOM, SOFT
 
 if TYPE_CHECKING:
     from stablint.static.facts.scopes import Scope
+    from stablint.static.project.modules import Module
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +56,8 @@ class Reference:
 
     dotted: str
     node: cst.CSTNode | None = field(default=None, repr=False)
+    module: Module | None = field(default=None, repr=False)
+    """The module of the project that it is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

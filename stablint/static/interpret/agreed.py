@@ -33,6 +33,7 @@ def builds_layers(scope: Scope) -> bool:
 
 def agreed(interpreter: Interpreter, parameter: Parameter) -> Term | None:
     """Return the number, text or list of them that every call gives; the default where nobody calls."""
+    interpreter = interpreter.home(parameter.function)
     if parameter not in interpreter.agreed:
         interpreter.agreed[parameter] = _agreed(interpreter, parameter)
     return interpreter.agreed[parameter]

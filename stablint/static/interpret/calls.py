@@ -29,7 +29,7 @@ from stablint.static.facts.terms import (
     options,
 )
 from stablint.static.interpret.containers import appended, elements, inserted, item, reordered, without
-from stablint.static.interpret.expressions import evaluate
+from stablint.static.interpret.expressions import attribute, evaluate
 from stablint.static.interpret.external import (
     call_external,
     call_module,
@@ -183,8 +183,8 @@ def method(
             if is_in_place(name):
                 change(interpreter, frame, result, node)
             return result
-        case Reference(dotted=dotted):
-            return apply(interpreter, frame, interpreter.reference(f"{dotted}.{name}", node), arguments, node)
+        case Reference():
+            return apply(interpreter, frame, attribute(interpreter, base, name, node), arguments, node)
         case Attribute(base=Receiver() as receiver, name="super()"):
             return _call_inherited(interpreter, frame, receiver, name, arguments, node)
         case Display() | Repeated() if name in _GROWING:

@@ -38,6 +38,7 @@ from stablint.static.interpret.containers import (
     stated_by_loop,
     unrolled,
 )
+from stablint.static.interpret.imports import of_module
 from stablint.static.interpret.members import class_member, member
 from stablint.static.nodes import dotted_name
 
@@ -90,7 +91,7 @@ def attribute(interpreter: Interpreter, base: Term, name: str, node: cst.CSTNode
     """Return `base.name`."""
     match base:
         case Reference(dotted=dotted):
-            return interpreter.reference(f"{dotted}.{name}", node)
+            return of_module(interpreter, base, name) or interpreter.reference(f"{dotted}.{name}")
         case Receiver(scope=scope):
             return member(interpreter, scope, name, base)
         case Instance(scope=scope) if scope is not None:

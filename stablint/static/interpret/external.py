@@ -105,7 +105,7 @@ def call_external(
     if dotted in ("collections.OrderedDict", "copy.deepcopy", "copy.copy"):
         name = "OrderedDict" if dotted.endswith("Dict") else "deepcopy"
         return Operation(name, positional[:1], node, dotted)
-    return Call(interpreter.reference(dotted, node), positional, keywords, node, frame.graph)
+    return Call(interpreter.reference(dotted), positional, keywords, node, frame.graph)
 
 
 _CHECKPOINT_OPTIONS = {"use_reentrant", "preserve_rng_state", "context_fn", "determinism_check", "debug"}

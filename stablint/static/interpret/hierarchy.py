@@ -9,10 +9,11 @@ import libcst as cst
 
 from stablint.static.facts.scopes import Scope
 from stablint.static.facts.terms import ClassObject, Reference, Term, Unknown
+from stablint.static.interpret.expressions import attribute
 from stablint.static.interpret.frame import Frame
 from stablint.static.interpret.methods import function_in
 from stablint.static.nodes import dotted_name
-from stablint.static.torch_api import is_module, kind
+from stablint.static.torch_api import MODULE_BASES, is_module, kind
 
 if TYPE_CHECKING:
     from stablint.static.interpret.interpreter import Interpreter
@@ -36,6 +37,9 @@ class Hierarchy:
         """Return what the bases of a class are: ClassObject, Reference, or unknown."""
         node = scope.node
         assert isinstance(node, cst.ClassDef)
+        home = self.interpreter.home(scope)
+        if home is not self.interpreter:
+            return home.hierarchy.bases(scope)
         frame = Frame(scope.parent or self.interpreter.syntax.module)
         return [self._base(argument.value, frame) for argument in node.bases]
 
@@ -45,8 +49,9 @@ class Hierarchy:
         if isinstance(node, cst.Attribute):
             dotted = dotted_name(node)
             top = self.interpreter.outer_name(dotted.split(".")[0], frame, node) if dotted else Unknown(node)
-            if isinstance(top, Reference):
-                return self.interpreter.reference(".".join([top.dotted, *dotted.split(".")[1:]]))
+            for name in dotted.split(".")[1:]:
+                top = attribute(self.interpreter, top, name, node) if isinstance(top, Reference) else Unknown(node)
+            return top
         if isinstance(node, cst.Subscript):  # Generic[T]
             return self._base(node.value, frame)
         return Unknown(node)
@@ -103,17 +108,3 @@ def is_module_name(dotted: str) -> bool:
     """Whether a dotted name is nn.Module, a layer, or the module class of a framework."""
     return is_module(dotted) or kind(dotted) in ("module", "loss") or dotted in MODULE_BASES
 
-
-MODULE_BASES = {
-    "pytorch_lightning.LightningModule",
-    "lightning.LightningModule",
-    "lightning.pytorch.LightningModule",
-    "pytorch_lightning.core.LightningModule",
-    "transformers.PreTrainedModel",
-    "torch.nn.Module",
-    "torch_geometric.nn.MessagePassing",
-    "torch_geometric.nn.conv.MessagePassing",
-    "fairseq.models.FairseqEncoder",
-    "fairseq.models.FairseqDecoder",
-}
-"""Base classes from outside torch whose subclasses are modules."""

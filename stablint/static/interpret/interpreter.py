@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from stablint.static.facts.scopes import Binding, Scope, Syntax
+from stablint.static.facts.scopes import Binding, Scope, Syntax, syntax
 from stablint.static.facts.terms import (
     NONE,
     Attribute,
@@ -25,6 +25,7 @@ from stablint.static.facts.terms import (
 from stablint.static.interpret.expressions import evaluate
 from stablint.static.interpret.frame import Environment, Frame, join_environments
 from stablint.static.interpret.hierarchy import Hierarchy
+from stablint.static.interpret.imports import imported, starred
 from stablint.static.interpret.invocations import Invocation
 from stablint.static.interpret.methods import is_class_method, is_static
 from stablint.static.interpret.statements import grad_mode, run_suite
@@ -32,7 +33,7 @@ from stablint.static.nodes import all_parameters, dotted_name, suite_of
 from stablint.static.torch_api import canonical, kind, operation, signature
 
 if TYPE_CHECKING:
-    pass
+    from stablint.static.source import SourceFile
 
 Place = cst.BaseExpression | cst.AugAssign
 """What an operation may be written as."""
@@ -53,8 +54,9 @@ class Outcome:
 class Interpreter:
     """Holds what is known of one file; functions are interpreted when first needed, each once."""
 
-    def __init__(self, syntax: Syntax) -> None:
+    def __init__(self, syntax: Syntax, source: SourceFile) -> None:
         self.syntax = syntax
+        self.source = source
         self.terms: dict[int, Term] = {}
         """What the expression, assignment target or augmented assignment of this id held, on the last pass over it."""
         self.sites: dict[int, tuple[Place, Scope, cst.CSTNode | None]] = {}
@@ -75,11 +77,15 @@ class Interpreter:
         self.invocations: dict[int, dict[Scope, Invocation]] = {}
         """Which functions of the file the call of this id runs, and with what."""
         self.hierarchy = Hierarchy(self)
+        self.neighbours = source.neighbours
+        if self.neighbours is not None:
+            self.neighbours.belongs(syntax.module, source)
         self.applied = 0
         """How many layers of Sequentials were gone through."""
         self._scopes = {scope.node: scope for scope in (*syntax.functions, *syntax.classes, syntax.module)}
         self._imports: dict[cst.CSTNode, list[tuple[str, Binding]]] = {}
         self._references: dict[str, Reference] = {}
+        self._imported: dict[str, Term] = {}
         self._attributes: dict[tuple[Term, str], Attribute] = {}
         self._names: dict[tuple[Scope | None, str], Term] = {}
         self._receivers: dict[Scope, Receiver] = {}
@@ -96,6 +102,12 @@ class Interpreter:
                     if binding.kind == "import":
                         self._imports.setdefault(binding.node, []).append((name, binding))
 
+    def home(self, scope: Scope) -> Interpreter:
+        """Return the interpreter of the file that a scope is of."""
+        if scope.top is self.syntax.module or self.neighbours is None:
+            return self
+        return self.neighbours.file_of(scope).ask(interpretation)
+
     # ---- running
 
     def interpret_all(self) -> None:
@@ -108,6 +120,9 @@ class Interpreter:
 
     def outcome(self, scope: Scope) -> Outcome | None:
         """Return the outcome of a scope; None while it is being interpreted (recursion)."""
+        home = self.home(scope)
+        if home is not self:
+            return home.outcome(scope)
         known = self.outcomes.get(scope)
         if known is not None:
             return known
@@ -224,12 +239,24 @@ class Interpreter:
         """Return the names that an import statement binds."""
         return self._imports.get(node, [])
 
-    def reference(self, dotted: str, node: cst.CSTNode | None = None) -> Reference:
+    def reference(self, dotted: str) -> Reference:
         """Return the reference to something from outside; one object for one name."""
         known = self._references.get(dotted)
         if known is None:
             known = self._references[dotted] = Reference(canonical(dotted))
         return known
+
+    def bound_by_import(self, dotted: str) -> Term:
+        """Return what an import binds: what is defined elsewhere in the project, else a reference; once a name."""
+        known = self._imported.get(dotted)
+        if known is None:
+            known = self._imported[dotted] = imported(self, dotted) or self.reference(dotted)
+        return known
+
+    def value_in_module(self, name: str) -> Term:
+        """Return what a name of the module holds when the module has run."""
+        module = self.syntax.module
+        return self._name_in(module, name, module.bindings[name], Frame(module, None))
 
     def attribute_of(self, base: Term, name: str, node: cst.CSTNode | None) -> Attribute:
         """Return the attribute of something unknown; one object for one base and name."""
@@ -260,7 +287,7 @@ class Interpreter:
             return home.env[name]
         first = bindings[0]
         if first.kind == "import" and first.dotted is not None:
-            return self.reference(first.dotted)
+            return self.bound_by_import(first.dotted)
         if len(bindings) == 1 and first.kind == "def":
             return Closure(self.scope_of(first.node))
         if len(bindings) == 1 and first.kind == "class":
@@ -276,6 +303,9 @@ class Interpreter:
 
     def _starred(self, name: str) -> Term | None:
         """Return what a name may come from where modules were imported with a star."""
+        brought = starred(self, name)
+        if brought is not None:
+            return brought
         for binding in self.syntax.module.bindings.get("*", ()):
             dotted = f"{binding.dotted}.{name}"
             if dotted.startswith("torch") and (kind(canonical(dotted)) or signature(canonical(dotted))):
@@ -286,7 +316,15 @@ class Interpreter:
 
     def receiver(self, scope: Scope) -> Receiver:
         """Return `self` of a class; one object for one class."""
+        home = self.home(scope)
+        if home is not self:
+            return home.receiver(scope)
         return self._receivers.setdefault(scope, Receiver(scope))
 
 
 _BUILTINS = set(dir(builtins))
+
+
+def interpretation(source: SourceFile) -> Interpreter:
+    """Return the interpreter of a file, which has interpreted nothing yet."""
+    return Interpreter(source.ask(syntax), source)

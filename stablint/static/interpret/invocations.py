@@ -97,17 +97,14 @@ def given_to(interpreter: Interpreter, function: Scope, arguments: Arguments, bo
     given = dict(zip(names, arguments.positional, strict=False))
     known = {*names, *(parameter.name.value for parameter in parameters.kwonly_params)}
     given |= {name: value for name, value in arguments.keywords.items() if name in known}
-    frame = interpreter.frames.get(function)
     for name in known - given.keys():
-        parameter = _parameter_term(interpreter, function, name, frame)
+        parameter = _parameter_term(interpreter.home(function), function, name)
         default = parameter.default if parameter is not None else None
         given[name] = Unknown(None, name) if default is None or arguments.open else default
     return given
 
 
-def _parameter_term(
-    interpreter: Interpreter, function: Scope, name: str, frame: Frame | None
-) -> Parameter | None:
+def _parameter_term(interpreter: Interpreter, function: Scope, name: str) -> Parameter | None:
     from stablint.static.interpret.expressions import evaluate
 
     binding = function.bindings.get(name, [None])[0]

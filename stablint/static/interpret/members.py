@@ -33,7 +33,7 @@ def member(interpreter: Interpreter, scope: Scope, name: str, base: Receiver | I
         return bind_method(function, base)
     held = _attribute_held(interpreter, scope, name)
     if held is None:
-        return interpreter.attribute_of(interpreter.receiver(scope), name, None)
+        return interpreter.home(scope).attribute_of(interpreter.receiver(scope), name, None)
     return _made_with(interpreter, held, base)
 
 
@@ -64,6 +64,7 @@ def class_member(interpreter: Interpreter, base: ClassObject, name: str, node: c
 
 
 def _attribute_held(interpreter: Interpreter, scope: Scope, name: str) -> Term | None:
+    interpreter = interpreter.home(scope)
     key = (scope, name)
     if key in interpreter._members:
         return interpreter._members[key]
@@ -99,7 +100,7 @@ def _env_of(interpreter: Interpreter, function: Scope) -> tuple[Environment | No
     outcome = interpreter.outcome(function)
     if outcome is not None:
         return outcome.env, True
-    frame = interpreter.frames.get(function)
+    frame = interpreter.home(function).frames.get(function)
     return (frame.env if frame is not None else None), False
 
 

@@ -17,6 +17,7 @@
 | a new release of torch | run `python tests/tools/torch_api`, which writes `torch_api.json` |
 """
 
+from stablint.static.torch_api.kinds import MODULE_BASES as MODULE_BASES
 from stablint.static.torch_api.kinds import Kind as Kind
 from stablint.static.torch_api.kinds import is_module as is_module
 from stablint.static.torch_api.kinds import kind as kind

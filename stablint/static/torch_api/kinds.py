@@ -75,3 +75,17 @@ def _roots() -> frozenset[str]:
     table = third_party()
     names = (*table["names"], *table["patterns"])
     return frozenset(name.partition(".")[0] for name in names if not name.startswith("*"))
+
+MODULE_BASES = {
+    "pytorch_lightning.LightningModule",
+    "lightning.LightningModule",
+    "lightning.pytorch.LightningModule",
+    "pytorch_lightning.core.LightningModule",
+    "transformers.PreTrainedModel",
+    "torch.nn.Module",
+    "torch_geometric.nn.MessagePassing",
+    "torch_geometric.nn.conv.MessagePassing",
+    "fairseq.models.FairseqEncoder",
+    "fairseq.models.FairseqDecoder",
+}
+"""Base classes from outside torch whose subclasses are modules."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -10,6 +11,7 @@ from functools import cache
 from stablint.registry import load_rules
 from stablint.static.plan import Plan, rules_for
 from stablint.static.prefilter import may_concern_torch
+from stablint.static.project.library import Library
 from stablint.static.result import FileResult, failed, not_checked
 from stablint.static.workers.protocol import Answer, Done, Loading, Ready
 from stablint.static.workers.reading import RefusedError, read_file
@@ -22,6 +24,7 @@ def check_each(
     read: Callable[[str], bytes] = read_file,
 ) -> None:
     """Check one file after the other and answer each; say when importing holds the first one up."""
+    library = Library(read)
     loaded = False
     for path in files:
         began = time.perf_counter()
@@ -38,7 +41,7 @@ def check_each(
             _load(plan, path)
             answer(Ready())
             loaded = True
-        answer(Done(_check(path, data, plan)))
+        answer(Done(_check(path, data, plan, library)))
 
 
 def _load(plan: Plan, path: str) -> None:
@@ -48,8 +51,9 @@ def _load(plan: Plan, path: str) -> None:
     rules_for(plan, path)
 
 
-def _check(path: str, data: bytes, plan: Plan) -> FileResult:
+def _check(path: str, data: bytes, plan: Plan, library: Library) -> FileResult:
     from stablint.static.examine import examine
+    from stablint.static.project.neighbours import Neighbours
     from stablint.static.source import SourceFile
 
     # Most of a notebook is pictures; how much code it holds shows later, and the time limit bounds it.
@@ -61,8 +65,10 @@ def _check(path: str, data: bytes, plan: Plan) -> FileResult:
     collecting = gc.isenabled()
     gc.disable()
     rule_seconds: dict[str, float] = {}
+    source = SourceFile(path, data, library.same(os.path.abspath(path), data))
+    source.neighbours = Neighbours(library, source, plan.src)
     try:
-        findings = examine(SourceFile(path, data), rules_for(plan, path), _known_rules(), rule_seconds)
+        findings = examine(source, rules_for(plan, path), _known_rules(), rule_seconds)
     except MemoryError:
         return not_checked(path, "it takes more memory than there is", time.perf_counter() - began)
     except BaseException as error:  # a rule may call sys.exit; an interrupt arrives in the main thread only

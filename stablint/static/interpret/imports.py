@@ -1,0 +1,133 @@
+"""What is imported from other files of the project: classes and functions as they are defined there, values as left.
+
+What cannot be followed (a file that is not there, a circle, two answers) stays a reference to something unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from stablint.static.facts.terms import Display, Constant, ClassObject, Closure, Reference, Term, Unknown
+from stablint.static.interpret.frame import Frame
+from stablint.static.torch_api import MODULE_BASES, canonical, kind
+
+if TYPE_CHECKING:
+    from stablint.static.facts.scopes import Scope
+    from stablint.static.interpret.interpreter import Interpreter
+    from stablint.static.project.modules import Module
+    from stablint.static.project.neighbours import Neighbours
+
+
+def imported(interpreter: Interpreter, dotted: str) -> Term | None:
+    """Return what an import of this file binds; None where it does not lead into the project."""
+    neighbours = interpreter.neighbours
+    if neighbours is None or is_known(dotted):
+        return None
+    dots, *names = re.findall(r"^\.*|[^.]+", dotted)
+    if dots:
+        module: Module | None = neighbours.relative(interpreter.source, len(dots))
+    else:
+        module = neighbours.top(interpreter.source, names.pop(0))
+    return _follow(neighbours, module, names, dotted) if module is not None else None
+
+
+def of_module(interpreter: Interpreter, reference: Reference, name: str) -> Term | None:
+    """Return what `module.name` is, for a module of the project."""
+    if reference.module is None or interpreter.neighbours is None or is_known(f"{reference.dotted}.{name}"):
+        return None
+    return _follow(interpreter.neighbours, reference.module, [name], f"{reference.dotted}.{name}")
+
+
+def is_known(dotted: str) -> bool:
+    """Whether the tables say what a name is: in the repository of a framework, its own classes too."""
+    return dotted.startswith("torch.") or dotted in MODULE_BASES or kind(dotted) is not None
+
+
+def _follow(neighbours: Neighbours, module: Module, names: list[str], dotted: str) -> Term | None:
+    from stablint.static.interpret.expressions import attribute
+
+    while names:
+        name, *names = names
+        held = _exported(neighbours, module, name)
+        if held is None:
+            inner = neighbours.submodule(module, name)
+            if inner is None:
+                return None
+            module = inner
+            continue
+        source = neighbours.open(module)
+        for more in names if source is not None else ():
+            held = attribute(_interpreter_of(source), held, more, None)  # type: ignore[arg-type]
+        return held
+    return Reference(canonical(dotted), module=module)
+
+
+def _interpreter_of(source: object) -> Interpreter:
+    from stablint.static.interpret.interpreter import interpretation
+
+    return source.ask(interpretation)  # type: ignore[attr-defined, no-any-return]
+
+
+def _exported(neighbours: Neighbours, module: Module, name: str) -> Term | None:
+    """Return what a name holds in a module; None where it binds no such name, or nobody knows what."""
+    if module.path is None or (module.path, name) in neighbours.resolving:
+        return None
+    source = neighbours.open(module)
+    if source is None:
+        return None
+    interpreter = _interpreter_of(source)
+    neighbours.resolving.add((module.path, name))
+    try:
+        return _held(interpreter, name) or starred(interpreter, name)
+    finally:
+        neighbours.resolving.discard((module.path, name))
+
+
+def _held(interpreter: Interpreter, name: str) -> Term | None:
+    scope = interpreter.syntax.module
+    bindings = scope.bindings.get(name, [])
+    if not bindings:
+        return None
+    if len(bindings) == 1:
+        only = bindings[0]
+        if only.kind == "class":
+            return ClassObject(interpreter.scope_of(only.node))
+        if only.kind == "def":
+            return Closure(interpreter.scope_of(only.node))
+        if only.kind == "import":
+            return interpreter.bound_by_import(only.dotted) if only.dotted is not None else None
+    held = interpreter.value_in_module(name)
+    return None if isinstance(held, Unknown) else held
+
+
+def starred(interpreter: Interpreter, name: str) -> Term | None:
+    """Return what a name may hold that `from .net import *` brings; None where several modules may bring it."""
+    neighbours = interpreter.neighbours
+    if neighbours is None or name.startswith("_"):
+        return None
+    found: list[Term] = []
+    for binding in interpreter.syntax.module.bindings.get("*", ()):
+        if binding.dotted is None:
+            continue
+        leads = imported(interpreter, binding.dotted)
+        if not isinstance(leads, Reference) or leads.module is None:
+            continue
+        source = neighbours.open(leads.module)
+        if source is None or source is interpreter.source or not _is_public(_interpreter_of(source), name):
+            continue
+        held = _exported(neighbours, leads.module, name)
+        if held is not None:
+            found.append(held)
+    return found[-1] if found else None
+
+
+def _is_public(interpreter: Interpreter, name: str) -> bool:
+    """Whether a star import brings a name: what `__all__` lists, where it is a plain list."""
+    listed = interpreter.syntax.module.bindings.get("__all__", [])
+    if len(listed) != 1 or listed[0].value is None:
+        return True
+    held = interpreter.value_in_module("__all__")
+    if not isinstance(held, Display):
+        return True
+    return any(isinstance(one, Constant) and one.value == name for one in held.items)
