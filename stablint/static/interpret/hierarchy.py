@@ -24,6 +24,7 @@ class Hierarchy:
 
     def __init__(self, interpreter: Interpreter) -> None:
         self.interpreter = interpreter
+        self._bases: dict[Scope, list[Term]] = {}
 
     def class_around(self, scope: Scope | None) -> Scope | None:
         """Return the class whose method a scope is, or stands in."""
@@ -40,8 +41,13 @@ class Hierarchy:
         home = self.interpreter.home(scope)
         if home is not self.interpreter:
             return home.hierarchy.bases(scope)
+        if scope in self._bases:
+            return self._bases[scope]
         frame = Frame(scope.parent or self.interpreter.syntax.module)
-        return [self._base(argument.value, frame) for argument in node.bases]
+        found = [self._base(argument.value, frame) for argument in node.bases]
+        if scope.top in self.interpreter.outcomes:  # until the module has run, a base may not be known yet
+            self._bases[scope] = found
+        return found
 
     def _base(self, node: cst.BaseExpression, frame: Frame) -> Term:
         if isinstance(node, cst.Name):

@@ -71,17 +71,16 @@ def _interpreter_of(source: object) -> Interpreter:
 
 def _exported(neighbours: Neighbours, module: Module, name: str) -> Term | None:
     """Return what a name holds in a module; None where it binds no such name, or nobody knows what."""
-    if module.path is None or (module.path, name) in neighbours.resolving:
+    if module.path is None:
         return None
-    source = neighbours.open(module)
-    if source is None:
-        return None
-    interpreter = _interpreter_of(source)
-    neighbours.resolving.add((module.path, name))
-    try:
-        return _held(interpreter, name) or starred(interpreter, name)
-    finally:
-        neighbours.resolving.discard((module.path, name))
+    key = (module.path, name)
+    if key not in neighbours.exported:
+        neighbours.exported[key] = None  # what imports that go round in a circle find
+        source = neighbours.open(module)
+        if source is not None:
+            interpreter = _interpreter_of(source)
+            neighbours.exported[key] = _held(interpreter, name) or starred(interpreter, name)
+    return neighbours.exported[key]
 
 
 def _held(interpreter: Interpreter, name: str) -> Term | None:
@@ -110,7 +109,7 @@ def starred(interpreter: Interpreter, name: str) -> Term | None:
     for binding in interpreter.syntax.module.bindings.get("*", ()):
         if binding.dotted is None:
             continue
-        leads = imported(interpreter, binding.dotted)
+        leads = interpreter.bound_by_import(binding.dotted)
         if not isinstance(leads, Reference) or leads.module is None:
             continue
         source = neighbours.open(leads.module)

@@ -80,6 +80,8 @@ class Interpreter:
         self.neighbours = source.neighbours
         if self.neighbours is not None:
             self.neighbours.belongs(syntax.module, source)
+        self.entered: list[Scope] = []
+        """The functions into whose results arguments are being put, outermost first."""
         self.applied = 0
         """How many layers of Sequentials were gone through."""
         self._scopes = {scope.node: scope for scope in (*syntax.functions, *syntax.classes, syntax.module)}

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from stablint.static.interpret.interpreter import Interpreter
 
 
+_MOST_INSIDE = 3
+"""A function may call itself through its arguments: `Residual(Residual(layer))`; further in, what it gives is unknown."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Invocation:
     """A call of a function of the file: its arguments by parameter name, and the receiver of a method."""

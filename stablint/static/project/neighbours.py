@@ -12,6 +12,7 @@ from stablint.static.source import SourceFile
 
 if TYPE_CHECKING:
     from stablint.static.facts.scopes import Scope
+    from stablint.static.facts.terms import Term
 
 
 class Neighbours:
@@ -25,8 +26,8 @@ class Neighbours:
         self.library = library
         self.checked = checked
         self.roots = roots
-        self.resolving: set[tuple[str, str]] = set()
-        """The names that are being looked up, by file: imports may go round in a circle."""
+        self.exported: dict[tuple[str, str], Term | None] = {}
+        """What was found for a name of a module, by the path of its file."""
         self.opened: dict[str, SourceFile | None] = {}
         """The files that were asked for, by path; None for one that cannot be read."""
         self._by_module: dict[Scope, SourceFile] = {}
