@@ -15,8 +15,8 @@ from stablint.rule import Rule, StaticRule
 from stablint.static.edits import apply_fixes
 from stablint.static.examine import examine
 from stablint.static.prefilter import may_concern_torch
-from stablint.static.project.library import Entries, Library
-from stablint.static.project.neighbours import Neighbours
+from stablint.static.project.folders import Entries
+from stablint.static.project.project import Project
 from stablint.static.source import SourceFile
 
 _FILE = re.compile(r"^# file: (\S+)\n", re.MULTILINE)
@@ -81,8 +81,7 @@ class Case:
         path, text = self.checked()
         source = SourceFile(path, _MARK.sub("", text).encode())
         others = {os.path.abspath(name): code.encode() for name, code in self.files().items()}
-        library = Library(others.__getitem__, partial(_entries, others))
-        source.neighbours = Neighbours(library, source)
+        Project(others.__getitem__, partial(_entries, others)).adopt(source)
         return source
 
     def marked(self) -> list[int]:

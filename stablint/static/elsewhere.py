@@ -22,12 +22,13 @@ def settled(source: SourceFile, reports: Iterable[Report]) -> list[Report]:
     wanted = [node for report in reports for node in _nodes(source, report)]
     here = source.spans(wanted)
     missing = [node for node in wanted if id(node) not in here]
-    if not missing or source.neighbours is None:
+    if not missing or source.project is None:
         return reports
     files: dict[int, SourceFile] = {}
-    for other in source.neighbours.opened.values():
-        if other is not None:
-            files.update(dict.fromkeys(other.spans(missing), other))
+    for other in source.project.behind(source).values():
+        left = [node for node in missing if id(node) not in files]
+        if left and other is not None and other.original is not source.original:
+            files.update(dict.fromkeys(other.spans(left), other))
     if not files:
         return reports
     return [one for report in reports if (one := _settled(source, report, files)) is not None]

@@ -17,7 +17,7 @@ from stablint.static.parse import parse
 from stablint.static.positions import LineMap, line_map
 
 if TYPE_CHECKING:
-    from stablint.static.project.neighbours import Neighbours
+    from stablint.static.project.project import Project
 
 T = TypeVar("T")
 
@@ -29,13 +29,17 @@ class SourceFile:
     raise UnreadableError for a file that cannot be checked.
     """
 
-    def __init__(self, path: str, data: bytes, original: SourceFile | None = None) -> None:
+    def __init__(self, path: str, data: bytes) -> None:
         self.path = path
         self.data = data
-        self.original: SourceFile = original or self
+        self.original: SourceFile = self
         """The file with the tree; several examine the same one."""
-        self.neighbours: Neighbours | None = None
+        self.project: Project | None = None
         """The other files of the project, where they are to be looked at."""
+        self.led_to: set[str] = set()
+        """The paths of the files that its imports led to."""
+        self.is_imported = False
+        """Whether this is the file as its importers see it, and not the one that is checked."""
         self._facts: dict[Callable[[SourceFile], object], object] = {}
         # Each with its node, which must live as long, or its id is used again.
         self._spans: dict[int, tuple[cst.CSTNode, Span | None]] = {}
@@ -72,11 +76,9 @@ class SourceFile:
         """The parsed module."""
         return self.original.tree if self.original is not self else parse(self.text)
 
-    def seen_by(self, neighbours: Neighbours, path: str) -> SourceFile:
-        """Return the file as the others of a project see it: the same tree, with facts of its own."""
-        seen = SourceFile(path, self.data, self.original)
-        seen.neighbours = neighbours
-        return seen
+    def as_original(self) -> SourceFile:
+        """Return the file for all who look at it: it holds the text and the tree, and what is said of these alone."""
+        return SourceFile(self.path, self.data)
 
     def ask(self, fact: Callable[[SourceFile], T]) -> T:
         """Return what `fact` says of this file, computed once."""

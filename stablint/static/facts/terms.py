@@ -58,6 +58,8 @@ class Reference:
     node: cst.CSTNode | None = field(default=None, repr=False)
     module: Module | None = field(default=None, repr=False)
     """The module of the project that it is."""
+    is_pending: bool = False
+    """Whether it was imported, and nobody has asked yet where the import leads."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

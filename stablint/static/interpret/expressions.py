@@ -73,7 +73,7 @@ def _name(interpreter: Interpreter, frame: Frame, node: cst.Name) -> Term:
     if env is not None:
         term = env.get(node.value)
         if term is not None:
-            return term
+            return interpreter.followed(term)
     return interpreter.outer_name(node.value, frame, node)
 
 

@@ -56,7 +56,11 @@ class Hierarchy:
             dotted = dotted_name(node)
             top = self.interpreter.outer_name(dotted.split(".")[0], frame, node) if dotted else Unknown(node)
             for name in dotted.split(".")[1:]:
-                top = attribute(self.interpreter, top, name, node) if isinstance(top, Reference) else Unknown(node)
+                top = (
+                    attribute(self.interpreter, top, name, node)
+                    if isinstance(top, Reference)
+                    else Unknown(node)
+                )
             return top
         if isinstance(node, cst.Subscript):  # Generic[T]
             return self._base(node.value, frame)
@@ -113,4 +117,3 @@ class Hierarchy:
 def is_module_name(dotted: str) -> bool:
     """Whether a dotted name is nn.Module, a layer, or the module class of a framework."""
     return is_module(dotted) or kind(dotted) in ("module", "loss") or dotted in MODULE_BASES
-

@@ -8,35 +8,33 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from stablint.static.facts.terms import Display, Constant, ClassObject, Closure, Reference, Term, Unknown
-from stablint.static.interpret.frame import Frame
+from stablint.static.facts.terms import ClassObject, Closure, Constant, Display, Reference, Term, Unknown
 from stablint.static.torch_api import MODULE_BASES, canonical, kind
 
 if TYPE_CHECKING:
-    from stablint.static.facts.scopes import Scope
     from stablint.static.interpret.interpreter import Interpreter
     from stablint.static.project.modules import Module
-    from stablint.static.project.neighbours import Neighbours
+    from stablint.static.source import SourceFile
 
 
 def imported(interpreter: Interpreter, dotted: str) -> Term | None:
     """Return what an import of this file binds; None where it does not lead into the project."""
-    neighbours = interpreter.neighbours
-    if neighbours is None or is_known(dotted):
+    project = interpreter.project
+    if project is None or is_known(dotted):
         return None
     dots, *names = re.findall(r"^\.*|[^.]+", dotted)
     if dots:
-        module: Module | None = neighbours.relative(interpreter.source, len(dots))
+        module: Module | None = project.relative(interpreter.source, len(dots))
     else:
-        module = neighbours.top(interpreter.source, names.pop(0))
-    return _follow(neighbours, module, names, dotted) if module is not None else None
+        module = project.top(interpreter.source, names.pop(0))
+    return _follow(interpreter, module, names, dotted) if module is not None else None
 
 
 def of_module(interpreter: Interpreter, reference: Reference, name: str) -> Term | None:
     """Return what `module.name` is, for a module of the project."""
-    if reference.module is None or interpreter.neighbours is None or is_known(f"{reference.dotted}.{name}"):
+    if reference.module is None or interpreter.project is None or is_known(f"{reference.dotted}.{name}"):
         return None
-    return _follow(interpreter.neighbours, reference.module, [name], f"{reference.dotted}.{name}")
+    return _follow(interpreter, reference.module, [name], f"{reference.dotted}.{name}")
 
 
 def is_known(dotted: str) -> bool:
@@ -44,43 +42,44 @@ def is_known(dotted: str) -> bool:
     return dotted.startswith("torch.") or dotted in MODULE_BASES or kind(dotted) is not None
 
 
-def _follow(neighbours: Neighbours, module: Module, names: list[str], dotted: str) -> Term | None:
+def _follow(interpreter: Interpreter, module: Module, names: list[str], dotted: str) -> Term | None:
     from stablint.static.interpret.expressions import attribute
 
+    project = interpreter.project
+    assert project is not None
     while names:
         name, *names = names
-        held = _exported(neighbours, module, name)
+        held = _exported(interpreter.source, module, name)
         if held is None:
-            inner = neighbours.submodule(module, name)
+            inner = project.submodule(module, name)
             if inner is None:
                 return None
             module = inner
             continue
-        source = neighbours.open(module)
-        for more in names if source is not None else ():
-            held = attribute(_interpreter_of(source), held, more, None)  # type: ignore[arg-type]
+        for more in names:
+            held = attribute(interpreter, held, more, None)  # type: ignore[arg-type]
         return held
     return Reference(canonical(dotted), module=module)
 
 
-def _interpreter_of(source: object) -> Interpreter:
+def _interpreter_of(source: SourceFile) -> Interpreter:
     from stablint.static.interpret.interpreter import interpretation
 
-    return source.ask(interpretation)  # type: ignore[attr-defined, no-any-return]
+    return source.ask(interpretation)
 
 
-def _exported(neighbours: Neighbours, module: Module, name: str) -> Term | None:
+def _exported(importer: SourceFile, module: Module, name: str) -> Term | None:
     """Return what a name holds in a module; None where it binds no such name, or nobody knows what."""
-    if module.path is None:
+    project = importer.project
+    source = project.open(importer, module) if project is not None else None
+    if project is None or source is None or module.path is None:
         return None
     key = (module.path, name)
-    if key not in neighbours.exported:
-        neighbours.exported[key] = None  # what imports that go round in a circle find
-        source = neighbours.open(module)
-        if source is not None:
-            interpreter = _interpreter_of(source)
-            neighbours.exported[key] = _held(interpreter, name) or starred(interpreter, name)
-    return neighbours.exported[key]
+    if key not in project.exported:
+        project.exported[key] = None  # what imports that go round in a circle find
+        interpreter = _interpreter_of(source)
+        project.exported[key] = _held(interpreter, name) or starred(interpreter, name)
+    return project.exported[key]
 
 
 def _held(interpreter: Interpreter, name: str) -> Term | None:
@@ -102,8 +101,8 @@ def _held(interpreter: Interpreter, name: str) -> Term | None:
 
 def starred(interpreter: Interpreter, name: str) -> Term | None:
     """Return what a name may hold that `from .net import *` brings; None where several modules may bring it."""
-    neighbours = interpreter.neighbours
-    if neighbours is None or name.startswith("_"):
+    project = interpreter.project
+    if project is None or name.startswith("_"):
         return None
     found: list[Term] = []
     for binding in interpreter.syntax.module.bindings.get("*", ()):
@@ -112,10 +111,10 @@ def starred(interpreter: Interpreter, name: str) -> Term | None:
         leads = interpreter.bound_by_import(binding.dotted)
         if not isinstance(leads, Reference) or leads.module is None:
             continue
-        source = neighbours.open(leads.module)
+        source = project.open(interpreter.source, leads.module)
         if source is None or source is interpreter.source or not _is_public(_interpreter_of(source), name):
             continue
-        held = _exported(neighbours, leads.module, name)
+        held = _exported(interpreter.source, leads.module, name)
         if held is not None:
             found.append(held)
     return found[-1] if found else None

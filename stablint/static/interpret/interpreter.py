@@ -14,6 +14,7 @@ from stablint.static.facts.terms import (
     Attribute,
     ClassObject,
     Closure,
+    Either,
     Instance,
     Parameter,
     Receiver,
@@ -22,6 +23,7 @@ from stablint.static.facts.terms import (
     Unknown,
     join,
 )
+from stablint.static.interpret.definitions import definitions
 from stablint.static.interpret.expressions import evaluate
 from stablint.static.interpret.frame import Environment, Frame, join_environments
 from stablint.static.interpret.hierarchy import Hierarchy
@@ -33,6 +35,7 @@ from stablint.static.nodes import all_parameters, dotted_name, suite_of
 from stablint.static.torch_api import canonical, kind, operation, signature
 
 if TYPE_CHECKING:
+    from stablint.static.project.cycles import Cycles
     from stablint.static.source import SourceFile
 
 Place = cst.BaseExpression | cst.AugAssign
@@ -77,38 +80,32 @@ class Interpreter:
         self.invocations: dict[int, dict[Scope, Invocation]] = {}
         """Which functions of the file the call of this id runs, and with what."""
         self.hierarchy = Hierarchy(self)
-        self.neighbours = source.neighbours
-        if self.neighbours is not None:
-            self.neighbours.belongs(syntax.module, source)
+        self.project = source.project
+        self.cycles: Cycles | None = None
+        """Where the file is an imported one: functions are interpreted in any order, and circles must not matter."""
+        if self.project is not None and source.is_imported:
+            self.project.belongs(syntax.module, source)
+            self.cycles = self.project.cycles
         self.entered: list[Scope] = []
         """The functions into whose results arguments are being put, outermost first."""
         self.applied = 0
         """How many layers of Sequentials were gone through."""
-        self._scopes = {scope.node: scope for scope in (*syntax.functions, *syntax.classes, syntax.module)}
-        self._imports: dict[cst.CSTNode, list[tuple[str, Binding]]] = {}
+        self.definitions = source.ask(definitions)
         self._references: dict[str, Reference] = {}
         self._imported: dict[str, Term] = {}
+        self._pending: dict[str, Reference] = {}
         self._attributes: dict[tuple[Term, str], Attribute] = {}
         self._names: dict[tuple[Scope | None, str], Term] = {}
         self._receivers: dict[Scope, Receiver] = {}
         self._members: dict[tuple[Scope, str], Term] = {}
         self._stand_ins: dict[Parameter, Instance | None] = {}
         self._resolving: set[tuple[Scope, str]] = set()
-        self._writers: dict[str, list[Scope]] = {}
-        for scope in syntax.functions:
-            for name in scope.outer_names:
-                self._writers.setdefault(name, []).append(scope)
-        for scope in (syntax.module, *syntax.functions, *syntax.classes):
-            for name, bindings in scope.bindings.items():
-                for binding in bindings:
-                    if binding.kind == "import":
-                        self._imports.setdefault(binding.node, []).append((name, binding))
 
     def home(self, scope: Scope) -> Interpreter:
         """Return the interpreter of the file that a scope is of."""
-        if scope.top is self.syntax.module or self.neighbours is None:
+        if scope.top is self.syntax.module or self.project is None:
             return self
-        return self.neighbours.file_of(scope).ask(interpretation)
+        return self.project.file_of(scope).ask(interpretation)
 
     # ---- running
 
@@ -125,6 +122,8 @@ class Interpreter:
         home = self.home(scope)
         if home is not self:
             return home.outcome(scope)
+        if self.cycles is not None:
+            return self._shared_outcome(scope, self.cycles)
         known = self.outcomes.get(scope)
         if known is not None:
             return known
@@ -136,6 +135,31 @@ class Interpreter:
             result = self._run(scope, frame)
         finally:
             self.running.pop()
+        self.outcomes[scope] = result
+        return result
+
+    def _shared_outcome(self, scope: Scope, cycles: Cycles) -> Outcome | None:
+        """Return the outcome of a scope of an imported file: the same, whoever asks for it first."""
+        cycles.met(scope)
+        known = self.outcomes.get(scope)
+        if known is not None:
+            return known
+        if scope in cycles.running or len(cycles.running) >= _DEEPEST_CALL:
+            return None
+        if scope.kind != "module":
+            self.outcome(self.syntax.module)
+            if scope in self.outcomes:
+                return self.outcomes[scope]
+        cycles.enter(scope)
+        frame = self.frames[scope] = Frame(scope)
+        is_circular = True
+        try:
+            result = self._run(scope, frame)
+        finally:
+            is_circular = cycles.leave()
+        if is_circular and scope.kind != "module":
+            frame.env = {}
+            result = Outcome(Unknown(None, scope.name), frame.env, False)
         self.outcomes[scope] = result
         return result
 
@@ -235,11 +259,11 @@ class Interpreter:
 
     def scope_of(self, node: cst.CSTNode) -> Scope:
         """Return the scope that a def, class or lambda opens."""
-        return self._scopes[node]
+        return self.definitions.scopes[node]
 
     def imports_of(self, node: cst.CSTNode) -> list[tuple[str, Binding]]:
         """Return the names that an import statement binds."""
-        return self._imports.get(node, [])
+        return self.definitions.imports.get(node, [])
 
     def reference(self, dotted: str) -> Reference:
         """Return the reference to something from outside; one object for one name."""
@@ -254,6 +278,25 @@ class Interpreter:
         if known is None:
             known = self._imported[dotted] = imported(self, dotted) or self.reference(dotted)
         return known
+
+    def pending(self, dotted: str) -> Term:
+        """Return what an import statement binds, to be followed when somebody reads the name."""
+        if self.project is None:
+            return self.reference(dotted)
+        known = self._pending.get(dotted)
+        if known is None:
+            known = self._pending[dotted] = Reference(canonical(dotted), is_pending=True)
+        return known
+
+    def followed(self, term: Term) -> Term:
+        """Return what a name holds where an import has bound it."""
+        if isinstance(term, Reference) and term.is_pending:
+            return self.bound_by_import(term.dotted)
+        if isinstance(term, Either) and any(
+            isinstance(one, Reference) and one.is_pending for one in term.options
+        ):
+            return join(*(self.followed(one) for one in term.options))
+        return term
 
     def value_in_module(self, name: str) -> Term:
         """Return what a name of the module holds when the module has run."""
@@ -283,10 +326,10 @@ class Interpreter:
             self.outcome(scope)
             home = self.frames.get(scope)
         if scope.kind == "module" and scope in self.outcomes:
-            for writer in self._writers.get(name, ()):
+            for writer in self.definitions.writers.get(name, ()):
                 self.outcome(writer)
         if home is not None and home is not frame and home.env is not None and name in home.env:
-            return home.env[name]
+            return self.followed(home.env[name])
         first = bindings[0]
         if first.kind == "import" and first.dotted is not None:
             return self.bound_by_import(first.dotted)

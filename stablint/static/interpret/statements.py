@@ -406,7 +406,7 @@ def _class(interpreter: Interpreter, frame: Frame, node: cst.ClassDef) -> None:
 def _import(interpreter: Interpreter, frame: Frame, node: cst.Import | cst.ImportFrom) -> None:
     for name, binding in interpreter.imports_of(node):
         if binding.dotted is not None and frame.env is not None:
-            interpreter.assign(frame, name, interpreter.bound_by_import(binding.dotted))
+            interpreter.assign(frame, name, interpreter.pending(binding.dotted))
 
 
 _STATEMENTS: dict[type[cst.CSTNode], Callable[..., None]] = {

@@ -76,6 +76,7 @@ def _roots() -> frozenset[str]:
     names = (*table["names"], *table["patterns"])
     return frozenset(name.partition(".")[0] for name in names if not name.startswith("*"))
 
+
 MODULE_BASES = {
     "pytorch_lightning.LightningModule",
     "lightning.LightningModule",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -11,7 +10,7 @@ from functools import cache
 from stablint.registry import load_rules
 from stablint.static.plan import Plan, rules_for
 from stablint.static.prefilter import may_concern_torch
-from stablint.static.project.library import Library
+from stablint.static.project.project import Project
 from stablint.static.result import FileResult, failed, not_checked
 from stablint.static.workers.protocol import Answer, Done, Loading, Ready
 from stablint.static.workers.reading import RefusedError, read_file
@@ -24,7 +23,7 @@ def check_each(
     read: Callable[[str], bytes] = read_file,
 ) -> None:
     """Check one file after the other and answer each; say when importing holds the first one up."""
-    library = Library(read)
+    project = Project(read, roots=plan.src)
     loaded = False
     for path in files:
         began = time.perf_counter()
@@ -41,7 +40,7 @@ def check_each(
             _load(plan, path)
             answer(Ready())
             loaded = True
-        answer(Done(_check(path, data, plan, library)))
+        answer(Done(_check(path, data, plan, project)))
 
 
 def _load(plan: Plan, path: str) -> None:
@@ -51,9 +50,8 @@ def _load(plan: Plan, path: str) -> None:
     rules_for(plan, path)
 
 
-def _check(path: str, data: bytes, plan: Plan, library: Library) -> FileResult:
+def _check(path: str, data: bytes, plan: Plan, project: Project) -> FileResult:
     from stablint.static.examine import examine
-    from stablint.static.project.neighbours import Neighbours
     from stablint.static.source import SourceFile
 
     # Most of a notebook is pictures; how much code it holds shows later, and the time limit bounds it.
@@ -65,8 +63,8 @@ def _check(path: str, data: bytes, plan: Plan, library: Library) -> FileResult:
     collecting = gc.isenabled()
     gc.disable()
     rule_seconds: dict[str, float] = {}
-    source = SourceFile(path, data, library.same(os.path.abspath(path), data))
-    source.neighbours = Neighbours(library, source, plan.src)
+    source = SourceFile(path, data)
+    project.adopt(source)
     try:
         findings = examine(source, rules_for(plan, path), _known_rules(), rule_seconds)
     except MemoryError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import itertools
 import os
 import queue
 import sys
@@ -30,6 +31,9 @@ MEMORY_LIMIT = 4 * 1024**3
 GRACE = 5.0
 """Seconds past its time limit after which a worker that nobody has killed ends itself."""
 
+SWEEP_EVERY = 8
+"""Files after which what is no longer needed of them is cleared away."""
+
 _Files = queue.SimpleQueue[str]
 
 
@@ -39,7 +43,10 @@ def main() -> None:
     _limit_resources()
     plan = read_plan(sys.stdin.buffer.read)
     if plan is not None:
-        files: _Files = queue.SimpleQueue()
+        files: SWEEP_EVERY = 8
+"""Files after which what is no longer needed of them is cleared away."""
+
+_Files = queue.SimpleQueue()
         threading.Thread(target=_work, args=(files, plan, answers), daemon=True).start()
         while batch := read_batch(sys.stdin.buffer.read):
             for path in batch.files:
@@ -58,11 +65,16 @@ def _work(files: _Files, plan: Plan, answers: BinaryIO) -> None:
 
 
 def _arriving(files: _Files, plan: Plan) -> Iterator[str]:
-    while True:
+    # Trees that are kept are most of the memory and no garbage: looked at once, they are left alone from then on.
+    gc.disable()
+    for count in itertools.count(1):
         faulthandler.cancel_dump_traceback_later()
         path = files.get()
         _end_after(plan.time_limit)
         yield path
+        if count % SWEEP_EVERY == 0:
+            gc.collect()
+            gc.freeze()
 
 
 def _answer(answers: BinaryIO, plan: Plan, answer: Answer) -> None:
