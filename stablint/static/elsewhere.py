@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
 import libcst as cst
@@ -12,31 +12,33 @@ from stablint.static.edits import anchors
 from stablint.static.source import SourceFile
 
 
-def settled(source: SourceFile, reports: Iterable[Report]) -> list[Report]:
+def nodes_of(source: SourceFile, report: Report) -> list[cst.CSTNode]:
+    """Return the nodes of a report whose places are needed, but for those that are said to be elsewhere."""
+    marked = [mark.node for mark in report.related if mark.source is None]
+    return [report.node, *marked, *(anchors(source, report.fix) if report.fix else ())]
+
+
+def found_elsewhere(source: SourceFile, wanted: Sequence[cst.CSTNode]) -> dict[int, SourceFile]:
+    """Look for nodes, in one pass over each file; return the file of each that is not in the one that is checked."""
+    here = source.spans(wanted)
+    missing = [node for node in wanted if id(node) not in here]
+    found: dict[int, SourceFile] = {}
+    for other in source.project.behind(source).values() if source.project is not None and missing else ():
+        left = [node for node in missing if id(node) not in found]
+        if left and other is not None and other.original is not source.original:
+            found.update(dict.fromkeys(other.spans(left), other))
+    return found
+
+
+def settled(source: SourceFile, reports: Sequence[Report], elsewhere: dict[int, SourceFile]) -> list[Report]:
     """Return the reports so that each stands in the file that is checked, and each mark says in which file it is.
 
     A report of a node elsewhere moves to the first of its marks that is here: a softmax in the model's file is
     reported at the loss that is given it.  Where no half is here, it is for the check of the other file.
     """
-    reports = list(reports)
-    wanted = [node for report in reports for node in _nodes(source, report)]
-    here = source.spans(wanted)
-    missing = [node for node in wanted if id(node) not in here]
-    if not missing or source.project is None:
-        return reports
-    files: dict[int, SourceFile] = {}
-    for other in source.project.behind(source).values():
-        left = [node for node in missing if id(node) not in files]
-        if left and other is not None and other.original is not source.original:
-            files.update(dict.fromkeys(other.spans(left), other))
-    if not files:
-        return reports
-    return [one for report in reports if (one := _settled(source, report, files)) is not None]
-
-
-def _nodes(source: SourceFile, report: Report) -> list[cst.CSTNode]:
-    marked = [mark.node for mark in report.related if mark.source is None]
-    return [report.node, *marked, *(anchors(source, report.fix) if report.fix else ())]
+    if not elsewhere:
+        return list(reports)
+    return [one for report in reports if (one := _settled(source, report, elsewhere)) is not None]
 
 
 def _settled(source: SourceFile, report: Report, files: dict[int, SourceFile]) -> Report | None:

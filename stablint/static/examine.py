@@ -12,8 +12,8 @@ from stablint.diagnostics import InternalError
 from stablint.finding import Finding, Location, Position, Related, Severity
 from stablint.rule import Report, Rule, StaticRule
 from stablint.static.deep import deeply
-from stablint.static.edits import anchors, resolve_fix
-from stablint.static.elsewhere import settled
+from stablint.static.edits import resolve_fix
+from stablint.static.elsewhere import found_elsewhere, nodes_of, settled
 from stablint.static.source import SourceFile
 from stablint.static.suppressions import suppress
 from stablint.static.switches import names
@@ -81,18 +81,15 @@ def _run(source: SourceFile, rule: StaticRule, seconds: dict[str, float]) -> _Ou
 
 def _find_places(source: SourceFile, outcomes: Iterable[_Outcome]) -> None:
     """Let each file look for all nodes that are reported, in one pass."""
-    wanted: dict[SourceFile, list[cst.CSTNode]] = {source: []}
+    wanted: list[cst.CSTNode] = []
     for outcome in outcomes:
         try:
-            outcome.reports = settled(source, outcome.reports)
-            for report in outcome.reports:
-                wanted[source] += [report.node, *(anchors(source, report.fix) if report.fix else ())]
-                for mark in report.related:
-                    wanted.setdefault(mark.source or source, []).append(mark.node)
+            wanted += [node for report in outcome.reports for node in nodes_of(source, report)]
         except BaseException as error:
             outcome.fail(error)
-    for file, nodes in wanted.items():
-        file.spans(nodes)
+    elsewhere = found_elsewhere(source, wanted)
+    for outcome in outcomes:
+        outcome.reports = settled(source, outcome.reports, elsewhere)
 
 
 def _findings(source: SourceFile, outcome: _Outcome) -> list[Finding]:

@@ -19,8 +19,6 @@ class Plan:
 
     codes: tuple[str, ...]
     """Rules that run on every file but those in `file_codes`."""
-    src: tuple[str, ...] = ()
-    """Folders from which modules are imported, besides those that the files themselves show."""
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By rule name: values of the rule's Options, and `severity`."""
     file_codes: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -31,6 +29,8 @@ class Plan:
     """Bytes a file may have."""
     prefilter: bool = True
     """Whether files that cannot concern torch are not parsed."""
+    src: tuple[str, ...] = ()
+    """Folders from which modules are imported, besides those that the files themselves show."""
 
 
 def rules_for(plan: Plan, path: str) -> list[StaticRule]:

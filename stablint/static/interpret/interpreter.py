@@ -86,8 +86,6 @@ class Interpreter:
         if self.project is not None and source.is_imported:
             self.project.belongs(syntax.module, source)
             self.cycles = self.project.cycles
-        self.entered: list[Scope] = []
-        """The functions into whose results arguments are being put, outermost first."""
         self.applied = 0
         """How many layers of Sequentials were gone through."""
         self.definitions = source.ask(definitions)

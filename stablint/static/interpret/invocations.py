@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 _MOST_INSIDE = 3
-"""A function may call itself through its arguments: `Residual(Residual(layer))`; further in, what it gives is unknown."""
+"""What calls itself is not followed for ever; `Residual(Residual(layer))` runs the same forward inside another."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +71,7 @@ def call_closure(
     outcome = interpreter.outcome(function)
     if outcome is None:
         return Call(closure, arguments.positional, arguments.keywords, node, frame.graph)
-    if frame.env is None and function in interpreter.expanding:  # what calls itself is not followed for ever
+    if frame.env is None and interpreter.expanding.count(function) >= _MOST_INSIDE:
         return Call(closure, arguments.positional, arguments.keywords, node, frame.graph)
     substitution = Substitution(interpreter, given, function, closure.receiver, frame.graph)
     if isinstance(closure.receiver, Receiver) and frame.env is not None:

@@ -76,7 +76,7 @@ def _holds_code(folders: Folders, module: Module) -> bool:
 
 
 def _above(folders: Folders, own: str) -> list[str]:
-    """Return the folders from which packages may be imported: outside of the package that a file is in, up to the top."""
+    """Return the folders to import from: the one around the package that a file is in, and those above it."""
     folder = own
     while folders.has_file(os.path.join(folder, "__init__.py")) and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)

@@ -43,10 +43,7 @@ def main() -> None:
     _limit_resources()
     plan = read_plan(sys.stdin.buffer.read)
     if plan is not None:
-        files: SWEEP_EVERY = 8
-"""Files after which what is no longer needed of them is cleared away."""
-
-_Files = queue.SimpleQueue()
+        files: _Files = queue.SimpleQueue()
         threading.Thread(target=_work, args=(files, plan, answers), daemon=True).start()
         while batch := read_batch(sys.stdin.buffer.read):
             for path in batch.files:
