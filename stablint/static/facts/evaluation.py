@@ -50,6 +50,8 @@ class _Resolution(Substitution):
         return term
 
     def replacement(self, parameter: Parameter) -> Term:
+        if self.interpreter.cycles is not None:
+            return parameter  # of an imported file, who has been asked for what must not matter
         actuals = self.interpreter.actuals.get(parameter.function)
         if not actuals or parameter in self.running:
             return parameter
@@ -70,9 +72,10 @@ class _Resolution(Substitution):
 
 
 def values(source: SourceFile) -> Values:
-    """Interpret the whole file, once."""
+    """Interpret the whole file, once; one that is only imported, as far as anybody asks."""
     interpreter = source.ask(interpretation)
-    interpreter.interpret_all()
+    if not source.is_imported:
+        interpreter.interpret_all()
     return Values(interpreter)
 
 

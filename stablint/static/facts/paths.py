@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from stablint.static.facts.evaluation import values
 from stablint.static.facts.events import Event, Kind
 from stablint.static.facts.identity import same_object
 from stablint.static.facts.inlining import Inliner
 from stablint.static.facts.programs import Branch, Inlined, Loop, Program, training
-from stablint.static.facts.scopes import Scope, syntax
+from stablint.static.facts.scopes import Scope, Syntax, syntax
 
 if TYPE_CHECKING:
     from stablint.static.source import SourceFile
@@ -29,9 +30,20 @@ def training_paths(source: SourceFile) -> tuple[Root, ...]:
     """Return the functions in which something is stepped or back-propagated, each with its calls followed."""
     shape = source.ask(syntax)
     # Gluon's `loss.backward(); trainer.step(n)` looks the same and overwrites gradients by default.
-    if not shape.identifiers & {"backward", "manual_backward"} or "mxnet" in shape.packages:
+    if "mxnet" in shape.packages or not (_goes_backward(shape) or _leads_backward(source)):
         return ()
     return tuple(root for root in source.ask(running_paths) if events_in(root.path, Kind.STEP, Kind.BACKWARD))
+
+
+def _goes_backward(shape: Syntax) -> bool:
+    return not shape.identifiers.isdisjoint(("backward", "manual_backward"))
+
+
+def _leads_backward(source: SourceFile) -> bool:
+    """Whether a file that is imported, by whatever others, may do the backward pass."""
+    source.ask(values)
+    behind = source.project.behind(source).values() if source.project is not None else ()
+    return any(_goes_backward(other.ask(syntax)) for other in behind if other is not None)
 
 
 def running_paths(source: SourceFile) -> tuple[Root, ...]:

@@ -78,8 +78,13 @@ class Programs:
 
     def of(self, scope: Scope) -> Program:
         """Return the program of a function, lambda or module."""
+        interpreter = self.values.interpreter
+        home = interpreter.home(scope)
+        if home is not interpreter:
+            return home.source.ask(training).of(scope)
         built = self._built.get(scope)
         if built is None:
+            interpreter.outcome(scope)
             builder = _Builder(self.values, scope)
             node = scope.node
             if isinstance(node, cst.Lambda):

@@ -332,6 +332,50 @@ def train(loader):
         loss.backward()  # flagged
         optimizer.step()
 """,
+        # the step stands in another file, and nobody clears
+        """\
+# file: engine.py
+import torch.nn.functional as F
+
+def train_step(model, optimizer, x, y):
+    loss = F.cross_entropy(model(x), y)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+# file: train.py
+import torch
+from engine import train_step
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        train_step(model, optimizer, x, y)  # flagged
+""",
+        # the backward pass stands in another file
+        """\
+# file: engine.py
+import torch.nn.functional as F
+
+class Engine:
+    def __init__(self, model):
+        self.model = model
+
+    def backward(self, x, y):
+        F.cross_entropy(self.model(x), y).backward()
+# file: train.py
+import torch
+from engine import Engine
+
+class Trainer:
+    def __init__(self, model):
+        self.engine = Engine(model)
+        self.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def fit(self, loader):
+        for x, y in loader:
+            self.engine.backward(x, y)  # flagged
+            self.optimizer.step()
+""",
     ]
 
     fixed = [
@@ -1020,6 +1064,44 @@ def make_train_step(model: torch.nn.Module, optimizer: torch.optim.Optimizer):
         return loss.detach()
     return train_step
 """,
+        # the step stands in another file, and clears
+        """\
+# file: engine.py
+import torch.nn.functional as F
+
+def train_step(model, optimizer, x, y):
+    optimizer.zero_grad()
+    loss = F.cross_entropy(model(x), y)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+# file: train.py
+import torch
+from engine import train_step
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        train_step(model, optimizer, x, y)
+""",
+        # the clearing stands in another file
+        """\
+# file: helpers.py
+def clear(*optimizers):
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+# file: train.py
+import torch
+import torch.nn.functional as F
+from helpers import clear
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        clear(optimizer)
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+""",
         # the engine of ignite calls the step, and the step clears
         """\
 import torch
@@ -1104,11 +1186,24 @@ def _report(source: SourceFile, root: Root, backward: Event, step: Event) -> Rep
         if facts.identity.clears(event, step.target) is not False
     ]
     related = [Mark(step.node, "applied here, with all gradients since the last clearing")]
+    if _is_repeated_by_caller(root, backward):
+        call = facts.paths.outermost(root.path, backward)
+        related.insert(0, Mark(call, "called here, over and over"))
     message = "gradients are never cleared: every step also applies those of all earlier ones"
     if cleared:
         related.append(Mark(cleared[0].node, "cleared here, but not between two steps"))
         message = "gradients are not cleared between two steps: each also applies those of the earlier ones"
     return Report(backward.node, message, related=tuple(related), fix=_fix(source, backward, step))
+
+
+def _is_repeated_by_caller(root: Root, backward: Event) -> bool:
+    """Whether it is the code that calls the function with the backward pass, maybe of another file, that repeats it."""
+    own = facts.paths.own_rounds(root.path)
+    around = [
+        loop for loop in facts.paths.rounds_in(root.path) if backward in facts.paths.events_in(loop.body)
+    ]
+    is_called = facts.paths.outermost(root.path, backward) is not backward.node
+    return is_called and all(any(loop is one for one in own) for loop in around)
 
 
 def _fix(source: SourceFile, backward: Event, step: Event) -> ProposedFix | None:
