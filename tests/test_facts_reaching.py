@@ -1,6 +1,6 @@
 """Which layers something that writes into tensors reaches."""
 
-from textwrap import dedent
+from textwrap import dedent, indent
 
 import pytest
 
@@ -80,3 +80,33 @@ def test_what_was_written_into_is_the_tensor_that_it_was(code: str) -> None:
     (held,) = model.attributes["fc"]
     fills = facts.reaching.layer_fills(source, held.term, "values", "change")  # type: ignore[arg-type]
     assert {fill.kind for fill, certain in fills if certain} == {"values", "change"}
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("other.load_state_dict(saved)", True),
+        ("show(other[0])", False),
+        ("init(other[0])", True),
+        ("other.reset(seed=1)", False),
+        ("other.reset_parameters()", True),
+        ("other[0] = net(other)", True),
+        (
+            "seen = torch.zeros((3, 8) + other.shape).to('cpu')\nfor i in range(3):\n    seen[i] = other.step()",
+            False,
+        ),
+        (
+            "seen = torch.zeros(3)\nfor i in range(3):\n    for j in range(3):\n        seen[i] = other.step(seen)",
+            False,
+        ),
+    ],
+)
+def test_what_may_be_written(code: str, expected: bool) -> None:
+    text = (
+        MODEL + f"def run(other, saved, show, init):\n{indent(code, '    ')}\nrun(make(), {{}}, show, init)\n"
+    )
+    source = SourceFile("model.py", text.encode())
+    (model,) = source.ask(facts.models).by_class.values()
+    term = model.attributes["fc"][0].term
+    candidate = facts.narrowing.Candidate(term, "weight", None)
+    assert bool(list(source.ask(facts.reaches).of(term.node, "weight", candidate))) is expected  # type: ignore[union-attr]

@@ -15,6 +15,7 @@ from stablint.static.facts.terms import (
     Reference,
     Repeated,
     Term,
+    Unknown,
 )
 from stablint.static.torch_api.groups import IN_PLACE_INIT, words
 
@@ -44,18 +45,44 @@ def _is_in_place(made: Operation) -> bool:
     return is_method or made.dotted in IN_PLACE_INIT
 
 
+def _copies(term: Term) -> bool:
+    """Whether what is stored into an element is copied, as a tensor does, and not kept, as a list does."""
+    while isinstance(term, Operation) and term.name == "setitem":
+        term = term.operands[0]
+    if isinstance(term, Either):
+        bottoms = [part for part in _rounds(term) if not _is_store(part)]
+        return bool(bottoms) and all(map(_copies, bottoms))
+    return isinstance(term, Operation) and not term.dotted.startswith("builtins.")
+
+
+def _rounds(joined: Either) -> tuple[Term, ...]:
+    """Return what a name may hold; what is unknown beside stores into it only says that there were many rounds."""
+    if not any(map(_is_store, joined.options)):
+        return joined.options
+    return tuple(part for part in joined.options if not isinstance(part, Unknown))
+
+
+def _is_store(term: Term) -> bool:
+    return isinstance(term, Operation) and term.name == "setitem"
+
+
 def aims(
     term: Term, listing: str = "", path: tuple[str, ...] = (), after: tuple[str, ...] = ()
 ) -> Iterator[Aim]:
     """Yield what a target may be; the other arguments are what was seen of it already."""
     while True:
         match term:
-            case Either(options=parts) | Display(items=parts):
+            case Either():
+                for part in _rounds(term):
+                    yield from aims(part, listing, path, after)
+                return
+            case Display(items=parts):
                 for part in parts:
                     yield from aims(part, listing, path, after)
                 return
             case Operation(name="setitem", operands=(inner, value)):
-                yield from aims(value, listing, path, after)
+                if not _copies(inner):
+                    yield from aims(value, listing, path, after)
                 term = inner
             case Operation(name=name, operands=(inner, *_)) if name in SAME or _is_in_place(term):
                 term = inner

@@ -26,6 +26,7 @@ from stablint.static.facts.terms import (
     Receiver,
     Reference,
     Term,
+    Unknown,
     options,
 )
 from stablint.static.torch_api.groups import IN_PLACE_INIT, words
@@ -159,16 +160,28 @@ def _called(site: Site) -> Iterator[Fill]:
     resolve = site.values.resolve
     targets = []
     says_so = _INITIALISING.search(_name(term.callee)) is not None
-    if says_so and isinstance(term.callee, Attribute):
+    if (
+        says_so and isinstance(term.callee, Attribute) and term.callee.name != "reset"
+    ):  # an environment, a metric
         targets.append(parameters_of(resolve(term.callee.base), site.node))
     arguments = (*term.positional, *term.keywords.values())
     for given in (option for argument in arguments for option in options(resolve(argument))):
-        if isinstance(given, Operation | Attribute | Item):
+        if isinstance(given, Operation | Attribute) or (
+            isinstance(given, Item) and (says_so or _is_part(given))
+        ):
             targets.append(given)
         elif says_so and isinstance(given, Instance | Receiver | Parameter):
             targets.append(parameters_of(given, site.node))
     if targets:
         yield Fill(site.node, site.scope, site.statement, tuple(targets), is_certain=False)
+
+
+def _is_part(given: Item) -> bool:
+    """Whether an element is one of something known: what is shown of `info["reward"]` is no weight."""
+    base: Term = given
+    while isinstance(base, Item):
+        base = base.base
+    return not isinstance(base, Call | Unknown)
 
 
 def _name(callee: Term) -> str:
