@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from stablint.static.facts.evaluation import Values, values
+from stablint.static.facts.losses_elsewhere import losses_elsewhere
 from stablint.static.facts.scopes import Block, Scope, syntax
 from stablint.static.facts.terms import Call, Instance, Operation, Term, options
 from stablint.static.nodes import last_name
@@ -112,11 +113,16 @@ def operations(source: SourceFile) -> Operations:
     by_name: dict[str, list[Site]] = {}
     made: dict[str, list[Site]] = {}
     calls: dict[str, list[Site]] = {}
-    for node, scope, statement in known.interpreter.sites.values():
-        raw = known.interpreter.terms[id(node)]
+
+    def site_of(node: Place, raw: Term) -> Site:
+        _, scope, statement = known.interpreter.sites[id(node)]
         stands = shape.blocks.get(statement) if statement is not None else None
         block = stands[1] if stands is not None else scope.block
-        site = Site(node, raw, scope, statement, block, known)
+        return Site(node, raw, scope, statement, block, known)
+
+    for node, _, _ in known.interpreter.sites.values():
+        raw = known.interpreter.terms[id(node)]
+        site = site_of(node, raw)
         for option in options(_indexed(raw, known)):
             if isinstance(option, Operation) and option.node is node:
                 by_name.setdefault(option.name, []).append(site)
@@ -124,6 +130,8 @@ def operations(source: SourceFile) -> Operations:
                 made.setdefault(option.dotted, []).append(site)
             elif isinstance(option, Call) and option.node is node and isinstance(node, cst.Call):
                 calls.setdefault(last_name(node.func), []).append(site)
+    for node, loss in losses_elsewhere(known.interpreter):
+        by_name.setdefault(loss.name, []).append(site_of(node, loss))
     return Operations(by_name, made, calls, known)
 
 
