@@ -51,36 +51,51 @@ class Models:
 
     by_class: Mapping[Scope, Model]
     interpreter: Interpreter = field(repr=False)
+    _imported: dict[Scope, Model | None] = field(repr=False, default_factory=dict)
+
+    def of(self, scope: Scope | None) -> Model | None:
+        """Return the model that a class is, of this file or of one that it imports."""
+        if scope is None or scope in self.by_class:
+            return None if scope is None else self.by_class[scope]
+        if scope not in self._imported:
+            home = self.interpreter.home(scope)
+            self._imported[scope] = _model(home, scope) if home is not self.interpreter else None
+        return self._imported[scope]
 
     def around(self, scope: Scope | None) -> Model | None:
         """Return the model whose method a scope is, or stands in."""
         while scope is not None:
-            if scope in self.by_class:
-                return self.by_class[scope]
+            model = self.of(scope) if scope.kind == "class" else None
+            if model is not None:
+                return model
             scope = scope.parent
         return None
 
     def family(self, model: Model) -> list[Model]:
         """Return a model with the models of the file that it inherits from, or that inherit from it."""
-        lineage = set(self.interpreter.hierarchy.lineage(model.scope))
-        return [
+        lineage = list(self.interpreter.hierarchy.lineage(model.scope))
+        above = [other for scope in lineage if (other := self.of(scope)) is not None]
+        return above + [
             other
             for scope, other in self.by_class.items()
-            if scope in lineage or model.scope in self.interpreter.hierarchy.lineage(scope)
+            if scope not in lineage and model.scope in self.interpreter.hierarchy.lineage(scope)
         ]
 
 
 def models(source: SourceFile) -> Models:
     """Find the classes that are modules, with their attributes."""
     interpreter = source.ask(values).interpreter
-    found: dict[Scope, Model] = {}
-    for scope in source.ask(syntax).classes:
-        certain = interpreter.hierarchy.is_module_class(scope)
-        is_open = any(not isinstance(base, Reference) for base in interpreter.hierarchy.outer_bases(scope))
-        is_open = is_open or (not certain and _is_from_elsewhere(interpreter, scope))
-        if certain or (is_open and interpreter.hierarchy.method_of(scope, "forward") is not None):
-            found[scope] = Model(scope, certain, is_open, _attributes(interpreter, scope))
-    return Models(found, interpreter)
+    found = {scope: _model(interpreter, scope) for scope in source.ask(syntax).classes}
+    return Models({scope: model for scope, model in found.items() if model is not None}, interpreter)
+
+
+def _model(interpreter: Interpreter, scope: Scope) -> Model | None:
+    certain = interpreter.hierarchy.is_module_class(scope)
+    is_open = any(not isinstance(base, Reference) for base in interpreter.hierarchy.outer_bases(scope))
+    is_open = is_open or (not certain and _is_from_elsewhere(interpreter, scope))
+    if not certain and not (is_open and interpreter.hierarchy.method_of(scope, "forward") is not None):
+        return None
+    return Model(scope, certain, is_open, _attributes(interpreter, scope))
 
 
 def _is_from_elsewhere(interpreter: Interpreter, scope: Scope) -> bool:

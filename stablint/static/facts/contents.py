@@ -35,7 +35,7 @@ class Contents:
     def lineage(self, scope: Scope) -> list[Model]:
         """Return a class and the models of the file that it inherits from."""
         found = self.known.interpreter.hierarchy.lineage(scope)
-        return [self.known.by_class[one] for one in found if one in self.known.by_class]
+        return [model for one in found if (model := self.known.of(one)) is not None]
 
     def _collect(self, whole: Term, found: _Found, seen: set[Scope]) -> None:
         for part in within(whole):
@@ -55,7 +55,7 @@ class Contents:
 
     def _held(self, scope: Scope, found: _Found, seen: set[Scope], with_heirs: bool) -> None:
         """Collect what the attributes of a class hold; `self` may be of a class that inherits from it."""
-        model = self.known.by_class.get(scope)
+        model = self.known.of(scope)
         related = self.known.family(model) if model is not None and with_heirs else self.lineage(scope)
         for held in (held for one in related for held in one.held):
             self._collect(held.term, found, seen)

@@ -53,7 +53,7 @@ def is_made(known: Models, term: Term) -> bool:
     if isinstance(term, Operation):
         return term.name == "parameter"
     return isinstance(term, Instance) and (
-        term.scope in known.by_class if term.scope is not None else is_module_name(term.dotted)
+        known.of(term.scope) is not None if term.scope is not None else is_module_name(term.dotted)
     )
 
 
@@ -62,10 +62,10 @@ def has_state(known: Models, term: Term) -> bool:
     if not isinstance(term, Instance):
         return True
     if term.scope is not None:
-        model = known.by_class.get(term.scope)
+        model = known.of(term.scope)
         if model is None or not model.is_certain or model.is_open:
             return True
-        family = (known.by_class.get(scope) for scope in known.interpreter.hierarchy.lineage(term.scope))
+        family = (known.of(scope) for scope in known.interpreter.hierarchy.lineage(term.scope))
         held = [held.term for one in family if one is not None for held in one.held]
         return any(
             is_made(known, part) and has_state(known, part) for whole in held for part in within(whole)
@@ -84,7 +84,7 @@ def has_parameters(known: Models, term: Term) -> bool:
     if not isinstance(term, Instance):
         return False
     if term.scope is not None:
-        family = (known.by_class.get(scope) for scope in known.interpreter.hierarchy.lineage(term.scope))
+        family = (known.of(scope) for scope in known.interpreter.hierarchy.lineage(term.scope))
         held = [held.term for one in family if one is not None for held in one.held]
         return any(
             has_parameters(known, part) for whole in held for part in within(whole) if part is not term

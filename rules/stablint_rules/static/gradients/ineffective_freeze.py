@@ -505,9 +505,9 @@ def _is_module_term(source: SourceFile, term: Term) -> bool:
             return (is_pretrained and is_model) or facts.registration.is_made(models, term)
         case terms.Instance(scope=scope):
             is_own = re.search(r"def requires_grad\b|\bself\.requires_grad\b", source.text) is not None
-            return scope in models.by_class and not is_own
+            return models.of(scope) is not None and not is_own
         case terms.Parameter(kind=kind):
-            return kind in models.by_class or facts.roles.made_as(term) == "module"
+            return models.of(kind) is not None or facts.roles.made_as(term) == "module"
         case terms.Attribute(base=base, name=name):
             return _MEMBERS.match(name) is not None and _is_from_outside(source, base)
         case terms.Item():

@@ -352,7 +352,8 @@ def _modules(source: SourceFile, site: CallSite) -> list[Instance]:
 def _is_module(known: Models, made: Instance) -> bool:
     if made.scope is None:
         return made.dotted.startswith("torch.") and is_module(made.dotted)
-    return made.scope in known.by_class and known.by_class[made.scope].is_certain
+    model = known.of(made.scope)
+    return model is not None and model.is_certain
 
 
 def _hook_of(source: SourceFile, module: Instance) -> object | None:

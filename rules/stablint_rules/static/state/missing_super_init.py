@@ -476,8 +476,9 @@ def _again(source: SourceFile, known: Models, init: Scope, calls: list[CallSite]
             and facts.order.is_later(source, line.node, call.statement)
         ]
         base = _base(known, before)
-        brought = base is not None and any(
-            facts.registration.is_made(known, held.term) for held in known.by_class[base].held
+        inherited = known.of(base)
+        brought = inherited is not None and any(
+            facts.registration.is_made(known, held.term) for held in inherited.held
         )
         if between or brought:
             mark = Mark(between[0].node if between else before.node, "registered here")
@@ -489,7 +490,7 @@ def _base(known: Models, call: CallSite) -> Scope | None:
     """Return the model of the file whose `__init__` a call names: `A.__init__(self)`."""
     named = known.interpreter.terms.get(id(call.node.func.value))  # type: ignore[attr-defined]
     scope = named.scope if isinstance(named, facts.terms.ClassObject) else None
-    return scope if scope in known.by_class else None
+    return scope if known.of(scope) is not None else None
 
 
 def _makes_tables(known: Models, source: SourceFile, call: CallSite) -> bool:

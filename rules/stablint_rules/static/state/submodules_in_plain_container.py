@@ -659,7 +659,8 @@ def _made_in(known: Models, term: Term) -> list[Any]:
 def _first_line(known: Models, model: Model, held: Held) -> Any:
     """Return the line that first puts a container into the attribute, in the class or its bases."""
     for scope in known.interpreter.hierarchy.lineage(model.scope):
-        for other in known.by_class[scope].attributes.get(held.name, ()) if scope in known.by_class else ():
+        one = known.of(scope)
+        for other in one.attributes.get(held.name, ()) if one is not None else ():
             if other.lines and _is_plain(other.term):
                 return other.lines[0]
     return None

@@ -598,7 +598,7 @@ def _untrained(source: SourceFile, root: Root, trained: set[cst.CSTNode]) -> Ite
 def _made_in(models: Models, module: Instance) -> set[cst.CSTNode]:
     """Return where a module is made, and the layers that its class makes."""
     found = {module.node}
-    model = models.by_class.get(module.scope) if module.scope is not None else None
+    model = models.of(module.scope)
     held = model.held if model is not None else ()
     for part in (part for one in held for part in facts.terms.within(one.term, 400)):
         if isinstance(part, facts.terms.Instance):
