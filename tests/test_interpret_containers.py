@@ -37,6 +37,13 @@ LISTS = {
     "nested": ("x = [[p], [q]]\nlook(x[1][0])", "q"),
     "unpacked": ("x = [p, q]\na, b = x\nlook(*x)\nlook(b)", "[p, q]", "q"),
     "set": ("x = set()\nx.add(p)\nlook(x)", "{p}"),
+    "dict updated": (
+        "d = {'a': p}\nd.update({'b': q}, c=r)\nlook(d['a'], d['b'], d['c'])\nd.update(e)\nlook(d['a'])",
+        "p",
+        "q",
+        "?r",
+        "? | p",
+    ),
     "dict set by key": ("x = {}\nx['a'] = p\nx[n] = q\nlook(x['a'])", "p"),
     "dict made with keywords": (
         "x = dict(a=p)\nlook(x['a'], x.get('a'), x.get('b'))",

@@ -28,7 +28,15 @@ from stablint.static.facts.terms import (
     join,
     options,
 )
-from stablint.static.interpret.containers import appended, elements, inserted, item, reordered, without
+from stablint.static.interpret.containers import (
+    appended,
+    elements,
+    inserted,
+    item,
+    reordered,
+    updated,
+    without,
+)
 from stablint.static.interpret.expressions import attribute, evaluate
 from stablint.static.interpret.external import (
     call_external,
@@ -192,6 +200,9 @@ def method(
             return NONE
         case Display(kind="tuple") if name == "index":
             return Unknown(node)
+        case Dictionary() if name == "update" and (path := _path(node)):
+            interpreter.assign(frame, path, updated(base, arguments.positional, arguments.keywords, node))
+            return NONE
         case Dictionary() if name in ("get", "pop", "items", "values", "keys"):
             return _read_dictionary(interpreter, base, name, arguments, node)
         case Instance(dotted="torch.nn.ModuleList" | "torch.nn.Sequential") if name in _GROWING_LAYERS:

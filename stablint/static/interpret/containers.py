@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -250,6 +250,21 @@ def appended(container: Term, value: Term, node: cst.CSTNode, looping: bool) -> 
     if isinstance(container, Either):
         return join(*(appended(option, value, node, looping) for option in container.options))
     return Operation("append", (container, value), node)
+
+
+def updated(
+    base: Dictionary, given: Sequence[Term], keywords: Mapping[str, Term], node: cst.CSTNode
+) -> Dictionary:
+    """Return a dict after `update(...)`; what is given may hold anything where it is no dict that is known."""
+    items, is_open = list(base.items), base.open
+    for one in given:
+        if isinstance(one, Dictionary):
+            items += one.items
+        else:
+            items = [(key, join(value, Unknown(node))) for key, value in items]
+        is_open = is_open or not isinstance(one, Dictionary) or one.open
+    items += [(Constant(name), value) for name, value in keywords.items()]
+    return Dictionary(tuple(items), base.node, is_open)
 
 
 def stored(interpreter: Interpreter, before: Term, value: Term, node: cst.CSTNode) -> Term:
