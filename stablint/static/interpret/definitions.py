@@ -23,6 +23,8 @@ class Definitions:
     """The names that an import statement binds."""
     writers: dict[str, list[Scope]]
     """The functions that assign a name of an outer scope."""
+    written: set[str]
+    """The attributes of names that are assigned anywhere, as dotted paths."""
 
 
 def definitions(source: SourceFile) -> Definitions:
@@ -33,11 +35,12 @@ def definitions(source: SourceFile) -> Definitions:
 def _collected(source: SourceFile) -> Definitions:
     shape = source.ask(syntax)
     scopes = (shape.module, *shape.functions, *shape.classes)
-    found = Definitions({scope.node: scope for scope in scopes}, {}, {})
+    found = Definitions({scope.node: scope for scope in scopes}, {}, {}, set())
     for scope in shape.functions:
         for name in scope.outer_names:
             found.writers.setdefault(name, []).append(scope)
     for scope in scopes:
+        found.written.update(scope.writes)
         for name, bindings in scope.bindings.items():
             for binding in bindings:
                 if binding.kind == "import":

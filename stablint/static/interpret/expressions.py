@@ -80,10 +80,12 @@ def _name(interpreter: Interpreter, frame: Frame, node: cst.Name) -> Term:
 def _attribute(interpreter: Interpreter, frame: Frame, node: cst.Attribute) -> Term:
     base = evaluate(interpreter, frame, node.value)
     env = frame.env
-    if env is not None and not isinstance(base, Reference):
+    if env is not None and not (isinstance(base, Reference) and base.module is None):
         path = dotted_name(node)
         if path and path in env:
             return env[path]
+        if isinstance(base, Reference) and path in interpreter.definitions.written:
+            return Unknown(node, node.attr.value)  # a setting of the project that is changed here
     return attribute(interpreter, base, node.attr.value, node, frame.graph)
 
 

@@ -6,28 +6,36 @@ What cannot be followed (a file that is not there, a circle, two answers) stays 
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from stablint.static.facts.terms import ClassObject, Closure, Constant, Display, Reference, Term, Unknown
-from stablint.static.torch_api import MODULE_BASES, canonical, kind
+from stablint.static.torch_api import MODULE_BASES, canonical, kind, signature
 
 if TYPE_CHECKING:
+    from stablint.static.facts.scopes import Scope
     from stablint.static.interpret.interpreter import Interpreter
     from stablint.static.project.modules import Module
+    from stablint.static.project.project import Project
     from stablint.static.source import SourceFile
 
 
 def imported(interpreter: Interpreter, dotted: str) -> Term | None:
     """Return what an import of this file binds; None where it does not lead into the project."""
-    project = interpreter.project
-    if project is None or is_known(dotted):
+    if interpreter.project is None or is_known(dotted):
         return None
+    module, names = _begun(interpreter, dotted)
+    return _follow(interpreter, module, names, dotted)
+
+
+def _begun(interpreter: Interpreter, dotted: str) -> tuple[Module | None, list[str]]:
+    """Return the module that a dotted name begins with, and the names that follow."""
+    project = interpreter.project
+    assert project is not None
     dots, *names = re.findall(r"^\.*|[^.]+", dotted)
     if dots:
-        module: Module | None = project.relative(interpreter.source, len(dots))
-    else:
-        module = project.top(interpreter.source, names.pop(0))
-    return _follow(interpreter, module, names, dotted) if module is not None else None
+        return project.relative(interpreter.source, len(dots)), names
+    return (project.top(interpreter.source, names[0]) if names else None), names[1:]
 
 
 def of_module(interpreter: Interpreter, reference: Reference, name: str) -> Term | None:
@@ -42,24 +50,24 @@ def is_known(dotted: str) -> bool:
     return dotted.startswith("torch.") or dotted in MODULE_BASES or kind(dotted) is not None
 
 
-def _follow(interpreter: Interpreter, module: Module, names: list[str], dotted: str) -> Term | None:
-    from stablint.static.interpret.expressions import attribute
-
+def _follow(interpreter: Interpreter, module: Module | None, names: list[str], dotted: str) -> Term | None:
+    """Go from a module to those inside it; only the last name may be something else that is bound there."""
     project = interpreter.project
     assert project is not None
-    while names:
-        name, *names = names
-        held = _exported(interpreter.source, module, name)
-        if held is None:
-            inner = project.submodule(module, name)
-            if inner is None:
-                return None
-            module = inner
-            continue
-        for more in names:
-            held = attribute(interpreter, held, more, None)  # type: ignore[arg-type]
-        return held
-    return Reference(canonical(dotted), module=module)
+    if names:
+        module = _inside(project, module, names[:-1])
+    if names and module is not None:
+        held = _exported(interpreter.source, module, names[-1])
+        if held is not None:
+            return None if isinstance(held, Unknown) else held
+        module = project.submodule(module, names[-1])
+    return Reference(canonical(dotted), module=module) if module is not None else None
+
+
+def _inside(project: Project, module: Module | None, names: list[str]) -> Module | None:
+    for name in names:
+        module = project.submodule(module, name) if module is not None else None
+    return module
 
 
 def _interpreter_of(source: SourceFile) -> Interpreter:
@@ -69,17 +77,34 @@ def _interpreter_of(source: SourceFile) -> Interpreter:
 
 
 def _exported(importer: SourceFile, module: Module, name: str) -> Term | None:
-    """Return what a name holds in a module; None where it binds no such name, or nobody knows what."""
+    """Return what a name holds in a module; None where it binds no such name, unknown where nobody knows what."""
     project = importer.project
     source = project.open(importer, module) if project is not None else None
     if project is None or source is None or module.path is None:
         return None
     key = (module.path, name)
-    if key not in project.exported:
-        project.exported[key] = None  # what imports that go round in a circle find
-        interpreter = _interpreter_of(source)
-        project.exported[key] = _held(interpreter, name) or starred(interpreter, name)
+    is_running = key in project.names.running
+    if is_running and project.submodule(module, name) is not None:
+        return None  # `from . import net` in a package that binds the name by nothing else
+    project.names.met(key)
+    if is_running or key in project.exported:
+        return project.exported.get(key, Unknown(None, name))
+    project.names.enter(key)
+    is_circular = True
+    try:
+        found = _bound(_interpreter_of(source), name)
+    finally:
+        is_circular = project.names.leave()
+    project.exported[key] = Unknown(None, name) if is_circular else found
     return project.exported[key]
+
+
+def _bound(interpreter: Interpreter, name: str) -> Term | None:
+    """Return what a name holds in the module of an interpreter, by itself or by a star."""
+    held = _held(interpreter, name)
+    if held is None and "*" in interpreter.syntax.module.bindings:
+        held = _brought(interpreter, name, set())
+    return held
 
 
 def _held(interpreter: Interpreter, name: str) -> Term | None:
@@ -94,38 +119,61 @@ def _held(interpreter: Interpreter, name: str) -> Term | None:
         if only.kind == "def":
             return Closure(interpreter.scope_of(only.node))
         if only.kind == "import":
-            return interpreter.bound_by_import(only.dotted) if only.dotted is not None else None
-    held = interpreter.value_in_module(name)
-    return None if isinstance(held, Unknown) else held
+            return (
+                interpreter.bound_by_import(only.dotted) if only.dotted is not None else Unknown(None, name)
+            )
+    return interpreter.value_in_module(name)
 
 
 def starred(interpreter: Interpreter, name: str) -> Term | None:
-    """Return what a name may hold that `from .net import *` brings; None where several modules may bring it."""
-    project = interpreter.project
-    if project is None or name.startswith("_"):
+    """Return what a name holds that `from .net import *` brings; None where that is not certain."""
+    if interpreter.project is None or "*" not in interpreter.syntax.module.bindings:
         return None
-    found: list[Term] = []
+    brought = _brought(interpreter, name, set())
+    return None if isinstance(brought, Unknown) else brought
+
+
+def _brought(interpreter: Interpreter, name: str, seen: set[Scope]) -> Term | None:
+    """Return what the last star that brings a name brings; unknown where there is one that may.
+
+    Stars that go round in a circle are gone through once from each module, so that it does not matter where one begins.
+    """
+    seen.add(interpreter.syntax.module)
+    found: Term | None = None
     for binding in interpreter.syntax.module.bindings.get("*", ()):
-        if binding.dotted is None:
+        brought = _by_star(interpreter, binding.dotted or "", name, seen)
+        if brought is None:
             continue
-        leads = interpreter.bound_by_import(binding.dotted)
-        if not isinstance(leads, Reference) or leads.module is None:
-            continue
-        source = project.open(interpreter.source, leads.module)
-        if source is None or source is interpreter.source or not _is_public(_interpreter_of(source), name):
-            continue
-        held = _exported(interpreter.source, leads.module, name)
-        if held is not None:
-            found.append(held)
-    return found[-1] if found else None
+        _, block = interpreter.syntax.blocks.get(binding.node, (None, None))
+        is_certain = block is None or found is None
+        found = brought if is_certain else Unknown(None, name)
+    return found
+
+
+def _by_star(interpreter: Interpreter, dotted: str, name: str, seen: set[Scope]) -> Term | None:
+    """Return what one star brings under a name; None where it brings none."""
+    package = dotted.split(".")[0]
+    if package == "torch":
+        whole = canonical(f"{dotted}.{name}")
+        return Unknown(None, name) if kind(whole) or signature(whole) else None
+    project = interpreter.project
+    assert project is not None
+    module = _inside(project, *_begun(interpreter, dotted))
+    source = project.open(interpreter.source, module) if module is not None else None
+    if source is None:
+        return None if package in sys.stdlib_module_names else Unknown(None, name)
+    other = _interpreter_of(source)
+    if other.syntax.module in seen or not _is_public(other, name):
+        return None
+    held = _held(other, name)
+    return held if held is not None else _brought(other, name, seen)
 
 
 def _is_public(interpreter: Interpreter, name: str) -> bool:
     """Whether a star import brings a name: what `__all__` lists, where it is a plain list."""
     listed = interpreter.syntax.module.bindings.get("__all__", [])
-    if len(listed) != 1 or listed[0].value is None:
-        return True
-    held = interpreter.value_in_module("__all__")
-    if not isinstance(held, Display):
-        return True
-    return any(isinstance(one, Constant) and one.value == name for one in held.items)
+    if len(listed) == 1 and listed[0].value is not None:
+        held = interpreter.value_in_module("__all__")
+        if isinstance(held, Display):
+            return any(isinstance(one, Constant) and one.value == name for one in held.items)
+    return not name.startswith("_")

@@ -81,7 +81,7 @@ class Interpreter:
         """Which functions of the file the call of this id runs, and with what."""
         self.hierarchy = Hierarchy(self)
         self.project = source.project
-        self.cycles: Cycles | None = None
+        self.cycles: Cycles[Scope] | None = None
         """Where the file is an imported one: functions are interpreted in any order, and circles must not matter."""
         if self.project is not None and source.is_imported:
             self.project.belongs(syntax.module, source)
@@ -136,7 +136,7 @@ class Interpreter:
         self.outcomes[scope] = result
         return result
 
-    def _shared_outcome(self, scope: Scope, cycles: Cycles) -> Outcome | None:
+    def _shared_outcome(self, scope: Scope, cycles: Cycles[Scope]) -> Outcome | None:
         """Return the outcome of a scope of an imported file: the same, whoever asks for it first."""
         cycles.met(scope)
         known = self.outcomes.get(scope)

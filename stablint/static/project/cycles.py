@@ -1,4 +1,4 @@
-"""Functions of several files that call each other in a circle: what they return is unknown, wherever one begins.
+"""Functions of several files that call each other in a circle, and names that mean each other: they are unknown.
 
 Tarjan's algorithm for strongly connected components, on the calls as they are met: which of the functions is asked
 for first must not matter.
@@ -6,27 +6,27 @@ for first must not matter.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Hashable
+from typing import Generic, TypeVar
 
-if TYPE_CHECKING:
-    from stablint.static.facts.scopes import Scope
+T = TypeVar("T", bound=Hashable)
 
 
-class Cycles:
+class Cycles(Generic[T]):
     """The functions that are being interpreted, each with the outermost one that it leads back to."""
 
     def __init__(self) -> None:
-        self.running: list[Scope] = []
+        self.running: list[T] = []
         self._lowest: list[int] = []
-        self._open: dict[Scope, int] = {}
+        self._open: dict[T, int] = {}
         """Functions that are done and lead back to one that is not."""
 
-    def enter(self, scope: Scope) -> None:
+    def enter(self, scope: T) -> None:
         """Begin with a function."""
         self.running.append(scope)
         self._lowest.append(len(self._lowest) + 1)
 
-    def met(self, scope: Scope) -> None:
+    def met(self, scope: T) -> None:
         """Note a call of a function that is being interpreted, or that leads back to one."""
         if not self._lowest:
             return

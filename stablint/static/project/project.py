@@ -49,7 +49,9 @@ class Project:
         self._by_module: dict[Scope, SourceFile] = {}
         self.exported: dict[tuple[str, str], Term | None] = {}
         """What was found for a name of a module, by the path of its file."""
-        self.cycles = Cycles()
+        self.cycles: Cycles[Scope] = Cycles()
+        self.names: Cycles[tuple[str, str]] = Cycles()
+        """The names that are being followed, as in `exported`."""
 
     def adopt(self, source: SourceFile) -> None:
         """Let a file that is to be checked see the project, and share its tree with those that import it."""
