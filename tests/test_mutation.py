@@ -35,6 +35,31 @@ FAULTY = TRAIN + "\n\ndef wrong(x):\n    return torch.log(torch.softmax(x, 1)), 
 OUTDATED = 'import torch\nprint "optimizer.zero_grad() log_softmax"\n'
 
 
+NET = """\
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.layer(x)
+"""
+PAIRED = """
+import torch
+import torch.nn.functional as F
+
+net = Net()
+
+
+def evaluate(inputs, labels):
+    return F.cross_entropy(net(inputs), labels)
+"""
+
+
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
     """Three repositories: one clean file, one that clears twice, one that is faulty already or no Python of today."""
@@ -82,8 +107,22 @@ def test_nothing_in_the_corpus_is_changed(corpus: Path) -> None:
     assert [file.name for file in corpus.rglob("*") if file.is_file()] == ["train.py"] * 4
 
 
+def test_model_of_another_file(corpus: Path) -> None:
+    folder = corpus / "e+pair"
+    folder.mkdir()
+    folder.joinpath("net.py").write_text(NET)
+    folder.joinpath("train.py").write_text("from net import Net\n" + PAIRED)
+    folder.joinpath("both.py").write_text(NET + PAIRED)
+    outcomes = outcomes_of(corpus, "other-file-returns-softmax")
+    assert [(one["path"], one["verdict"]) for one in outcomes] == [
+        ("e+pair/both.py", "found"),
+        ("e+pair/train.py", "found"),
+    ]
+    assert folder.joinpath("net.py").read_text() == NET
+
+
 def outcomes_of(corpus: Path, operator: str, *arguments: str) -> list[dict[str, object]]:
     output = corpus.parent / "outcomes.json"
     run(corpus, "--operators", operator, "--output", output, *arguments)
     found: list[dict[str, object]] = json.loads(output.read_text())
-    return found
+    return sorted(found, key=lambda one: (str(one["path"]), int(str(one["line"]))))

@@ -12,6 +12,7 @@ from mutants import (
     losses,
     models,
     modes,
+    projects,
     registration,
     scaling,
     stepping,
@@ -20,7 +21,7 @@ from mutants import (
 from mutants.operator import Operator
 
 _FAMILIES = (
-    *(clearing, stepping, scaling, history, losses, models, logarithms),
+    *(clearing, stepping, scaling, history, losses, models, projects, logarithms),
     *(epsilons, weights, registration, modes, forward, data),
 )
 OPERATORS: tuple[Operator, ...] = tuple(

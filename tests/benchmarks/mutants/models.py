@@ -40,7 +40,7 @@ def model_returns_no_log(text: Text) -> Iterator[Mutant]:
     """The loss is no likelihood, where forward returns softmax in place of log_softmax, and the file gives nll_loss
     the output of an instance of the class.
     """
-    for owner, value, one in _paired(text, "nll"):
+    for owner, value, one in paired(text, "nll"):
         made = traced(text, value)
         if squash(text, made) == "log_softmax" and isinstance(made, ast.Call):
             code = text.code(made.func).replace("log_softmax", "softmax")
@@ -52,14 +52,14 @@ def model_returns_no_log(text: Text) -> Iterator[Mutant]:
 def _returning(text: Text, kind: str, before: str, after: str) -> Iterator[Mutant]:
     if text.imports.get("torch") != "torch":
         return
-    for _, value, one in _paired(text, kind):
+    for _, value, one in paired(text, kind):
         if not squash(text, traced(text, value)) and not isinstance(value, ast.Tuple):
             yield Mutant(wrapped(text, value, before, after), value.lineno, also=(one.call.lineno,))
 
 
-def _paired(text: Text, kind: str) -> Iterator[tuple[ast.ClassDef, ast.expr, Criterion]]:
+def paired(text: Text, kind: str) -> Iterator[tuple[ast.ClassDef, ast.expr, Criterion]]:
     """Yield what forward returns, with a loss of the output of an instance, once for each class."""
-    losses = [(one, called) for one in criteria(text, kind) for called in _models(text, one.input)]
+    losses = [(one, called) for one in criteria(text, kind) for called in models(text, one.input)]
     for owner in text.tree.body:
         if isinstance(owner, ast.ClassDef) and (value := returned(owner)) is not None:
             one = next((one for one, called in losses if called == owner.name), None)
@@ -76,13 +76,15 @@ def returned(owner: ast.ClassDef) -> ast.expr | None:
     return None
 
 
-def _models(text: Text, node: ast.expr) -> Iterator[str]:
+def models(text: Text, node: ast.expr) -> Iterator[str]:
     """Yield the name of the class of the model that makes a value, by one call."""
     made = traced(text, node)
+    while isinstance(made, ast.Subscript):  # only some rows
+        made = traced(text, made.value)
     if isinstance(made, ast.Call) and isinstance(made.func, (ast.Name, ast.Attribute)):
         built = constructor(text, made.func) or _elsewhere(text, made.func)
-        if built is not None and isinstance(built.func, ast.Name):
-            yield built.func.id
+        if built is not None and isinstance(built.func, (ast.Name, ast.Attribute)):
+            yield text.code(built.func)
 
 
 def _elsewhere(text: Text, model: ast.expr) -> ast.Call | None:

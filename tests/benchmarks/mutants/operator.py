@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from mutants.text import Edit, Text
@@ -20,12 +20,19 @@ class Mutant:
     """Why the change may be harmless; such a mutant is counted apart."""
     also: tuple[int, ...] = ()
     """Other lines of the original at which the fault may be reported."""
+    files: tuple[tuple[str, bytes], ...] = ()
+    """Other files of the project, by path, as they are in the mutant."""
 
     def applied(self, data: bytes) -> bytes:
         """Return the broken text."""
-        for edit in sorted(self.edits, key=lambda edit: edit.start, reverse=True):
-            data = data[: edit.start] + edit.text + data[edit.end :]
-        return data
+        return edited(data, self.edits)
+
+
+def edited(data: bytes, edits: Iterable[Edit]) -> bytes:
+    """Return a text with its edits made."""
+    for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
+        data = data[: edit.start] + edit.text + data[edit.end :]
+    return data
 
 
 @dataclass(frozen=True, slots=True)

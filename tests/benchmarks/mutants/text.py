@@ -10,7 +10,10 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from mutants.modules import Modules
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -30,8 +33,8 @@ class Edit:
 class Text:
     """One file of a repository."""
 
-    def __init__(self, path: str, data: bytes) -> None:
-        self.path, self.data = path, data
+    def __init__(self, path: str, data: bytes, modules: Modules | None = None) -> None:
+        self.path, self.data, self.modules = path, data, modules
         self.tree = parse(data)
         starts = [0]
         for line in data.splitlines(keepends=True):

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from mutants.modules import Modules
 from mutants.near import Neighbourhood
 from mutants.operator import Mutant, Operator
 from mutants.text import Text, parse
 from stablint.finding import Finding, Severity
 from stablint.rule import StaticRule
 from stablint.static.examine import examine
+from stablint.static.project.folders import Entries, folder_listing
+from stablint.static.project.project import Project
 from stablint.static.source import SourceFile
 
 FOUND, NOTED, FAR, MISSED = "found", "noted", "far", "missed"
@@ -73,6 +78,7 @@ class Corpus:
             for path in repo.rglob("*.py")
         )
         self.paths = sorted(path.relative_to(folder).as_posix() for path in found if path.is_file())
+        self.modules = Modules(self.paths, self.read)
 
     def read(self, path: str) -> bytes:
         """Return the bytes of a file."""
@@ -87,7 +93,7 @@ class Corpus:
             if not able or b"\r" in data:
                 continue
             try:
-                text = Text(path, data)
+                text = Text(path, data, self.modules)
             except (SyntaxError, ValueError):
                 continue
             repo = path.partition("/")[0]
@@ -113,16 +119,23 @@ class Reader:
             self._originals[path] = self.read(path, self.corpus.read(path), self.rules)
         return self._originals[path]
 
-    def broken(self, operator: Operator, path: str, data: bytes) -> list[Finding]:
-        """Return what the operator's rules say of another text of a file."""
-        return self.read(path, data, [rule for rule in self.rules if rule.name() in operator.rules])
+    def broken(self, one: Candidate, data: bytes) -> list[Finding]:
+        """Return what the operator's rules say of the mutant."""
+        rules = [rule for rule in self.rules if rule.name() in one.operator.rules]
+        return self.read(one.path, data, rules, dict(one.mutant.files))
 
-    def read(self, path: str, data: bytes, rules: Sequence[StaticRule]) -> list[Finding]:
-        """Return the findings of some rules in a text."""
+    def read(
+        self, path: str, data: bytes, rules: Sequence[StaticRule], changed: Mapping[str, bytes] | None = None
+    ) -> list[Finding]:
+        """Return the findings of some rules in a text, where other files of the project are changed."""
         self._reads += 1
         if self._reads % 200 == 0:
             gc.collect()
-        found = examine(SourceFile(path, data), rules)
+        source = SourceFile(str(self.corpus.folder / path), data)
+        texts = {os.path.abspath(self.corpus.folder / name): text for name, text in (changed or {}).items()}
+        listing = partial(_entries, texts)
+        Project(lambda name: texts[name] if name in texts else Path(name).read_bytes(), listing).adopt(source)
+        found = examine(source, rules)
         return [each for each in found if not each.code.startswith("STB90") or each.name == "internal-error"]
 
 
@@ -176,7 +189,7 @@ def _outcome(reader: Reader, one: Candidate, before: Sequence[Finding]) -> Outco
         parse(data)
     except (SyntaxError, ValueError):
         return None
-    new = _new(reader.broken(one.operator, one.path, data), before)
+    new = _new(reader.broken(one, data), before)
     hood = Neighbourhood(one.mutant, original, data)
     near = [finding for finding in new if hood.has(finding)]
     messages = tuple(
@@ -185,6 +198,12 @@ def _outcome(reader: Reader, one: Candidate, before: Sequence[Finding]) -> Outco
     if any(map(_gates, near)):
         return Outcome(one, FOUND, messages)
     return Outcome(one, NOTED if near else FAR if new else MISSED, messages)
+
+
+def _entries(texts: Mapping[str, bytes], folder: str) -> Entries:
+    """Return what is in a folder, with the files of a mutant."""
+    names = [os.path.basename(path) for path in texts if os.path.dirname(path) == os.path.abspath(folder)]
+    return {**folder_listing(folder), **dict.fromkeys(names, False)}
 
 
 def _new(after: Sequence[Finding], before: Sequence[Finding]) -> list[Finding]:
