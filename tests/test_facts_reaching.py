@@ -99,6 +99,7 @@ def test_what_was_written_into_is_the_tensor_that_it_was(code: str) -> None:
             "seen = torch.zeros(3)\nfor i in range(3):\n    for j in range(3):\n        seen[i] = other.step(seen)",
             False,
         ),
+        ("kept = other.kept\n" + "kept[1] = kept[0]\n" * 40 + "kept[1].zero_()", False),
     ],
 )
 def test_what_may_be_written(code: str, expected: bool) -> None:

@@ -66,44 +66,57 @@ def _is_store(term: Term) -> bool:
     return isinstance(term, Operation) and term.name == "setitem"
 
 
-def aims(
-    term: Term, listing: str = "", path: tuple[str, ...] = (), after: tuple[str, ...] = ()
-) -> Iterator[Aim]:
-    """Yield what a target may be; the other arguments are what was seen of it already."""
-    while True:
-        match term:
-            case Either():
-                for part in _rounds(term):
-                    yield from aims(part, listing, path, after)
-                return
-            case Display(items=parts):
-                for part in parts:
-                    yield from aims(part, listing, path, after)
-                return
-            case Operation(name="setitem", operands=(inner, value)):
-                if not _copies(inner):
-                    yield from aims(value, listing, path, after)
-                term = inner
-            case Operation(name=name, operands=(inner, *_)) if name in SAME or _is_in_place(term):
-                term = inner
-            case Operation(name=name, operands=parts) if name in _ITERATORS:
-                for part in parts:
-                    yield from aims(part, listing, path, after)
-                return
-            case Attribute(base=base, name=name):
-                term, path = base, (name, *path)
-            case Item(base=base) | Repeated(item=base):
-                term = base
-            case Call(callee=Attribute(base=base, name=name)) if name in _LISTINGS:
-                if not listing:
-                    listing, path, after = _LISTINGS[name], (), path
-                term = base
-            case Call(callee=Attribute(base=base, name="values" | "items")):
-                term = base
-            case Call(callee=Reference(dotted="itertools.chain"), positional=parts):
-                for part in parts:
-                    yield from aims(part, listing, path, after)
-                return
-            case _:
-                yield Aim(term, path, listing, after) if listing else Aim(term, (), "", path)
-                return
+_State = tuple[Term, str, tuple[str, ...], tuple[str, ...]]
+"""A part of a target that is still to be taken apart: the part, and listing, path and after of what was seen."""
+
+
+def aims(target: Term) -> Iterator[Aim]:
+    """Yield what a target may be.
+
+    What stands in it several times is taken apart once: of `x[j] = x[i]`, over and over, what stands first is a
+    part of the last one in 2 ** n ways.
+    """
+    seen: set[_State] = set()
+    waiting: list[_State] = [(target, "", (), ())]
+    while waiting:
+        state = waiting.pop()
+        if state in seen:
+            continue
+        seen.add(state)
+        found = _taken_apart(*state)
+        if isinstance(found, Aim):
+            yield found
+        else:
+            waiting.extend(reversed(found))
+
+
+def _taken_apart(
+    term: Term, listing: str, path: tuple[str, ...], after: tuple[str, ...]
+) -> Aim | list[_State]:
+    """Return the parts of a target one level down, or what it is where it has none."""
+    match term:
+        case Either():
+            parts = _rounds(term)
+        case Display(items=parts):
+            pass
+        case Operation(name="setitem", operands=(inner, value)):
+            parts = (inner,) if _copies(inner) else (value, inner)
+        case Operation(name=name, operands=(inner, *_)) if name in SAME or _is_in_place(term):
+            parts = (inner,)
+        case Operation(name=name, operands=parts) if name in _ITERATORS:
+            pass
+        case Attribute(base=base, name=name):
+            parts, path = (base,), (name, *path)
+        case Item(base=base) | Repeated(item=base):
+            parts = (base,)
+        case Call(callee=Attribute(base=base, name=name)) if name in _LISTINGS:
+            if not listing:
+                listing, path, after = _LISTINGS[name], (), path
+            parts = (base,)
+        case Call(callee=Attribute(base=base, name="values" | "items")):
+            parts = (base,)
+        case Call(callee=Reference(dotted="itertools.chain"), positional=parts):
+            pass
+        case _:
+            return Aim(term, path, listing, after) if listing else Aim(term, (), "", path)
+    return [(part, listing, path, after) for part in parts]
