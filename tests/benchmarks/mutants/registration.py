@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from mutants.operator import Mutant, operator, removed, replaced, wrapped
-from mutants.text import Text, expression, method
+from mutants.text import Text, expression, method, spelled
 
 CONTAINERS = {"torch.nn.ModuleList": "list", "torch.nn.ModuleDict": "dict", "torch.nn.ParameterList": "list"}
 EMPTY = {"list": "[]", "dict": "{}"}
@@ -122,7 +122,10 @@ def _assigns_layers(text: Text, init: ast.AST | None) -> bool:
 
 @operator(b"requires_grad", "ineffective-freeze")
 def freeze_module(text: Text) -> Iterator[Mutant]:
-    """Nothing is frozen, wherever a loop over the parameters of a module becomes an assignment to the module."""
+    """Nothing is frozen, wherever a loop over the parameters of a module becomes an assignment to the module; in
+    doubt where the module is an attribute that the file neither sets nor calls nor asks for anything else: what the
+    mutant says of it would do for a Parameter.
+    """
     for loop in ast.walk(text.tree):
         if not isinstance(loop, ast.For) or len(loop.body) != 1 or not isinstance(loop.body[0], ast.Assign):
             continue
@@ -131,4 +134,15 @@ def freeze_module(text: Text) -> Iterator[Mutant]:
             continue
         if ast.unparse(target.value) == ast.unparse(loop.target) and not loop.orelse:
             code = f"{text.code(module)}.requires_grad = {text.code(loop.body[0].value)}"
-            yield Mutant((replaced(text, loop, code),), loop.lineno)
+            doubt = "" if _is_shown(text, loop, module) else "the file does not show that it is a module"
+            yield Mutant((replaced(text, loop, code),), loop.lineno, doubt)
+
+
+def _is_shown(text: Text, loop: ast.For, module: ast.expr) -> bool:
+    """Tell whether a file does something else with what a loop freezes: calls it, its methods, or sets it."""
+    if not isinstance(module, ast.Attribute):
+        return True
+    asked = [each for each in text.calls if not loop.lineno <= each.lineno <= (loop.end_lineno or 0)]
+    used = any(f"{spelled(call.func)}.".startswith(f"{spelled(module)}.") for call in asked)
+    targets = [one for each in ast.walk(text.tree) if isinstance(each, ast.Assign) for one in each.targets]
+    return used or any(isinstance(each, ast.Attribute) and each.attr == module.attr for each in targets)

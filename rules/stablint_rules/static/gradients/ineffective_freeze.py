@@ -23,7 +23,7 @@ class IneffectiveFreeze(StaticRule):
     ## What it does
 
     Reports an assignment to `requires_grad` of a module (a layer, a model of torchvision, timm or
-    transformers, a member of `children()`), to a misspelt attribute such as `require_grad`, and to a
+    transformers, a member of `children()`, what the file calls or asks for its parameters), to a misspelt attribute such as `require_grad`, and to a
     plain name `requires_grad` in a loop over parameters. Setting it to True on a module is a note where
     the file freezes nothing.
 
@@ -50,8 +50,8 @@ class IneffectiveFreeze(StaticRule):
 
     ## When to ignore it
 
-    When a class of your own gives the attribute a meaning. An attribute of `self`, and one that the class
-    reads, are not reported.
+    When a class of your own gives the attribute a meaning. One that the class reads is not reported, nor an
+    attribute of `self` that gets anything but True or False.
 
     ## Fix safety
 
@@ -175,6 +175,65 @@ def transfer(classes):
     model.fc = nn.Linear(2048, classes)
     return model
 """,
+        # models of which nothing is known but what is done with them
+        """\
+import torch
+from builders import build
+
+class Guided(torch.nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        teacher = build(config)
+        self.teacher = teacher.eval()
+        self.teacher.requires_grad = False  # flagged
+        self.critic = build(config.critic)
+        self.critic.requires_grad = False  # flagged
+
+    def forward(self, x):
+        return self.teacher(x) - self.critic(x)
+
+def freeze(net):
+    print(sum(p.numel() for p in net.parameters()))
+    if net is not None:
+        net.requires_grad = False  # flagged
+""",
+        # what a function is given: once it certainly is a module
+        """\
+from torch import nn
+from parts import make_positions, make_tokens
+
+class Encoder(nn.Module):
+    def __init__(self, freeze):
+        super().__init__()
+        self.tokens = make_tokens()
+        self.positions = make_positions() if freeze else None
+        self.norm = nn.LayerNorm(8)
+
+        def fix(part):
+            if part is not None:
+                part.requires_grad = False  # flagged
+
+        fix(self.tokens)
+        fix(self.positions)
+        fix(self.norm)
+""",
+        # all of itself
+        """\
+import torch
+from torch import nn
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def freeze(self):
+        self.eval()
+        self.requires_grad = False  # flagged
+
+    def forward(self, x):
+        return self.fc(x)
+""",
         # nothing was frozen: a note
         """\
 from torch import nn
@@ -273,6 +332,62 @@ def transfer(classes):
     return model
 """,
         """\
+import torch
+from builders import build
+
+class Guided(torch.nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        teacher = build(config)
+        self.teacher = teacher.eval()
+        self.teacher.requires_grad_(False)
+        self.critic = build(config.critic)
+        self.critic.requires_grad_(False)
+
+    def forward(self, x):
+        return self.teacher(x) - self.critic(x)
+
+def freeze(net):
+    print(sum(p.numel() for p in net.parameters()))
+    if net is not None:
+        net.requires_grad_(False)
+""",
+        """\
+from torch import nn
+from parts import make_positions, make_tokens
+
+class Encoder(nn.Module):
+    def __init__(self, freeze):
+        super().__init__()
+        self.tokens = make_tokens()
+        self.positions = make_positions() if freeze else None
+        self.norm = nn.LayerNorm(8)
+
+        def fix(part):
+            if part is not None:
+                part.requires_grad_(False)
+
+        fix(self.tokens)
+        fix(self.positions)
+        fix(self.norm)
+""",
+        """\
+import torch
+from torch import nn
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def freeze(self):
+        self.eval()
+        self.requires_grad_(False)
+
+    def forward(self, x):
+        return self.fc(x)
+""",
+        """\
 from torch import nn
 
 net = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
@@ -368,6 +483,27 @@ def freeze(thing, things):
     for one in things:
         one.requires_grad = False
 """,
+        # a module or a tensor
+        """\
+import torch
+from torch import nn
+
+def freeze(thing):
+    if isinstance(thing, torch.Tensor):
+        thing.requires_grad = False
+    else:
+        for p in thing.parameters():
+            p.requires_grad = False
+
+class Node(nn.Module):
+    requires_grad: bool
+
+    def freeze(self):
+        self.requires_grad = False
+
+    def forward(self, x):
+        return x.requires_grad_(self.requires_grad)
+""",
         # a parameter list
         """\
 import torch
@@ -459,7 +595,9 @@ net.requires_grad = False
             source.code(statement.value) != "True" for statement, _ in assigned(source, "requires_grad")
         )
         for statement, target in assigned(source, "requires_grad"):
-            if _is_module(source, target.value) and not _may_be_parameter(source, statement):
+            if not _may_be_parameter(source, statement) and (
+                _is_module(source, target.value) or _is_own_freeze(source, statement, target)
+            ):
                 is_redundant = not freezes and source.code(statement.value) == "True"
                 yield Report(
                     target,
@@ -490,8 +628,70 @@ _CONTAINERS = ("torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDic
 
 
 def _is_module(source: SourceFile, node: cst.BaseExpression) -> bool:
-    found = facts.terms.options(source.ask(facts.values).of(node))
-    return bool(found) and all(_is_module_term(source, term) for term in found)
+    found = [
+        option
+        for term in _given(source, node)
+        for option in facts.terms.options(facts.evaluation.without_none(term))
+        if not (isinstance(option, facts.terms.Constant) and option.value is None)
+    ]
+    modules = [
+        term for term in found if _is_module_term(source, term) or _is_treated_as_module(source, node, term)
+    ]
+    return bool(modules) and all(term in modules or isinstance(term, _unknown()) for term in found)
+
+
+def _given(source: SourceFile, node: cst.BaseExpression) -> list[Term]:
+    """Return what an expression holds; of a parameter, what each call gives, however many these are."""
+    known = source.ask(facts.values)
+    raw = known.raw(node)
+    calls = known.interpreter.actuals.get(raw.function, ()) if isinstance(raw, facts.terms.Parameter) else ()
+    if not calls or not isinstance(raw, facts.terms.Parameter):
+        return [known.of(node)]
+    return [known.resolve(actual.get(raw.name, raw)) for actual in calls]
+
+
+def _unknown() -> tuple[type[Term], ...]:
+    """Return the kinds of terms that may be anything, a module too: what one of several callers gives."""
+    terms = facts.terms
+    return (terms.Unknown, terms.Call, terms.Attribute, terms.Item)
+
+
+_OF_MODULES = (
+    "eval",
+    "parameters",
+    "named_parameters",
+    "children",
+    "modules",
+    "state_dict",
+    "load_state_dict",
+)
+
+
+def _is_treated_as_module(source: SourceFile, node: cst.BaseExpression, term: Term) -> bool:
+    """Whether the file calls something, or a method that modules have: no tensor can be called."""
+    terms, known = facts.terms, source.ask(facts.values)
+    if not isinstance(term, terms.Call | terms.Attribute | terms.Item | terms.Parameter | terms.Unknown):
+        return False
+    match term:
+        case terms.Call(callee=terms.Attribute(name="eval"), positional=()):
+            return True
+        case terms.Parameter(annotation=annotation, kind=kind) if annotation or kind:
+            return False
+    calls = source.ask(facts.syntax).calls
+    methods = [call.node.func for name in _OF_MODULES for call in calls.get(name, ())]
+    used = [value for value in (getattr(method, "value", None) for method in methods) if value is not None]
+    used += [call.node.func for call in calls.get(facts.roles.called(term, node), ())]
+    return any(terms.same(option, term) for one in used for option in terms.options(known.of(one)))
+
+
+def _is_own_freeze(source: SourceFile, statement: cst.Assign, target: cst.Attribute) -> bool:
+    """Whether a module sets the attribute of itself, and nothing in the file reads it: `self.requires_grad = False`."""
+    term = source.ask(facts.values).of(target.value)
+    if not isinstance(term, facts.terms.Receiver) or source.code(statement.value) not in ("True", "False"):
+        return False
+    model = source.ask(facts.models).of(term.scope)
+    reads = re.search(r"def requires_grad\b|\bself\.requires_grad\b(?!\s*=[^=])", source.text)
+    return model is not None and model.is_certain and reads is None
 
 
 def _is_module_term(source: SourceFile, term: Term) -> bool:
@@ -545,7 +745,7 @@ def _may_be_parameter(source: SourceFile, statement: cst.CSTNode) -> bool:
     """Whether a test around a statement asks for parameters."""
     block = facts.statements.block_of(source, statement)
     tests = [getattr(one.node, "test", None) for one in (block.outward() if block is not None else ())]
-    return any("Parameter" in source.code(test) for test in tests if test is not None)
+    return any(re.search(r"Parameter|Tensor", source.code(test)) for test in tests if test is not None)
 
 
 def _misspelt(source: SourceFile) -> Iterator[Report]:
