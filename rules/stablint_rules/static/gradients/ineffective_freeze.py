@@ -23,9 +23,9 @@ class IneffectiveFreeze(StaticRule):
     ## What it does
 
     Reports an assignment to `requires_grad` of a module (a layer, a model of torchvision, timm or
-    transformers, a member of `children()`, what the file calls or asks for its parameters), to a misspelt attribute such as `require_grad`, and to a
-    plain name `requires_grad` in a loop over parameters. Setting it to True on a module is a note where
-    the file freezes nothing.
+    transformers, a member of `children()`, what the file calls or asks for its parameters), to a
+    misspelt attribute such as `require_grad`, and to a plain name `requires_grad` in a loop over
+    parameters. Setting it to True on a module is a note where the file freezes nothing.
 
     ## Why it is bad
 
@@ -50,8 +50,8 @@ class IneffectiveFreeze(StaticRule):
 
     ## When to ignore it
 
-    When a class of your own gives the attribute a meaning. One that the class reads is not reported, nor an
-    attribute of `self` that gets anything but True or False.
+    When a class of your own gives the attribute a meaning. One that the class reads is not reported, nor
+    an attribute of `self` that gets anything but True or False.
 
     ## Fix safety
 
