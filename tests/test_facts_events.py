@@ -112,7 +112,55 @@ def test_what_zero_grad_clears(pair: tuple[str, str], expected: bool | None) -> 
     (root,) = [root for root in source.ask(facts.training_paths) if root.scope.name == "f"]
     (event,) = events_in(root.path, Kind.ZERO_GRAD)
     stepped = source.ask(facts.values).raw(looks(source)[0].node.args[0].value)
-    assert clears(event, stepped) is expected
+    assert clears(source, event, stepped) is expected
+
+
+PARTS = """\
+class Encoder(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.head = nn.Linear(size, 8)
+def train(size, loss):
+    encoder, other, inner = Encoder(size), Encoder(size), nn.Linear(8, 8)
+    whole = nn.Sequential(inner)
+    opt_head, opt_inner = SGD(encoder.head.parameters(), 0.1), SGD(inner.parameters(), 0.1)
+    opt_encoder = SGD(encoder.parameters(), 0.1)
+    loss.backward()
+    {}.zero_grad()
+    look({})
+def main(args, loss):
+    train(args.size, loss)
+"""
+
+
+@pytest.mark.parametrize(
+    ("cleared", "stepped", "expected"),
+    [
+        ("encoder", "opt_head", None),  # which of the two encoders the head is of is not known
+        ("whole", "opt_inner", None),
+        ("other", "opt_inner", False),
+        ("encoder", "opt_encoder", True),
+        ("other", "opt_encoder", False),
+    ],
+)
+def test_a_module_clears_what_is_inside(cleared: str, stepped: str, expected: bool | None) -> None:
+    source = read(SETUP + PARTS.format(cleared, stepped))
+    for root in source.ask(facts.training_paths):
+        (event,) = events_in(root.path, Kind.ZERO_GRAD)
+        step = source.ask(facts.values).raw(looks(source)[0].node.args[0].value)
+        if root.scope.name == "train":
+            assert clears(source, event, step) is expected
+
+
+def test_the_parameters_of_an_object_stay_its_own_in_a_call() -> None:
+    source = read(
+        f"{SETUP}class Net(nn.Module): pass\ndef build(size):\n    a, b = Net(size), Net(size)\n"
+        "    return a.parameters(), b.parameters()\ndef f(args):\n    one, two = build(args.size)\n    look(one, two)\n"
+    )
+    values = source.ask(facts.values)
+    one, two = (values.raw(argument.value) for argument in looks(source)[0].node.args)
+    assert not same_object(one, two)
+    assert "Receiver" not in repr((one, two))
 
 
 def test_clearing_everything_may_clear_anything() -> None:
@@ -122,8 +170,8 @@ def test_clearing_everything_may_clear_anything() -> None:
     (root,) = source.ask(facts.training_paths)
     (event,) = events_in(root.path, Kind.ZERO_GRAD)
     (one,) = terms("opt")
-    assert clears(event, one) is None
-    assert clears(event, None) is None
+    assert clears(source, event, one) is None
+    assert clears(source, event, None) is None
 
 
 GRADIENTS = {

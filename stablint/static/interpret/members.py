@@ -33,7 +33,8 @@ def member(interpreter: Interpreter, scope: Scope, name: str, base: Receiver | I
         return bind_method(function, base)
     held = _attribute_held(interpreter, scope, name)
     if held is None:
-        return interpreter.home(scope).attribute_of(interpreter.receiver(scope), name, None)
+        whose = base if isinstance(base, Instance) else interpreter.receiver(scope)
+        return interpreter.home(scope).attribute_of(whose, name, None)
     return _made_with(interpreter, held, base)
 
 

@@ -691,6 +691,80 @@ def train_zeroing(model, loader):
             if p.grad is not None:
                 p.grad.data.zero_()
 """,
+        # cleared with the module that the trained part is in
+        """\
+import torch
+from torch import nn
+
+class Encoder(nn.Module):
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Linear(512, 64)
+
+    def forward(self, x):
+        return self.head(self.backbone(x))
+
+def train(backbone, loader, criterion):
+    encoder = Encoder(backbone)
+    optimizer = torch.optim.Adam(encoder.head.parameters(), lr=1e-3)
+    for x, y in loader:
+        loss = criterion(encoder(x), y)
+        encoder.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+def train_inner(loader, criterion):
+    inner = nn.Linear(16, 8)
+    net = nn.Sequential(inner, nn.ReLU(), nn.Linear(8, 4))
+    optimizer = torch.optim.Adam(inner.parameters(), lr=1e-3)
+    for x, y in loader:
+        loss = criterion(net(x), y)
+        net.zero_grad()
+        loss.backward()
+        optimizer.step()
+""",
+        # the same with the models in another file
+        """\
+# file: models.py
+from torch import nn
+
+class Encoder(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.head = nn.Linear(size, 64)
+
+    def forward(self, x):
+        return self.head(x)
+
+class Decoder(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.out = nn.Linear(64, size)
+
+    def forward(self, x):
+        return self.out(x)
+# file: train.py
+import argparse
+
+import torch
+
+from models import Decoder, Encoder
+
+def main(args, loader, criterion):
+    encoder, decoder = Encoder(args.size), Decoder(args.size)
+    params = list(decoder.parameters()) + list(encoder.head.parameters())
+    optimizer = torch.optim.Adam(params, lr=args.lr)
+    for x, y in loader:
+        loss = criterion(decoder(encoder(x)), y)
+        decoder.zero_grad()
+        encoder.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+if __name__ == "__main__":
+    main(argparse.ArgumentParser().parse_args(), make_loader(), make_criterion())
+""",
         # cleared in a helper, old style
         """\
 import torch
@@ -1128,7 +1202,7 @@ def build(model):
         seen: set[object] = set()
         for root in source.ask(facts.training_paths):
             for step in facts.paths.steps_by_optimizer(root.path):
-                for backward in _polluted(root.path, step):
+                for backward in _polluted(source, root.path, step):
                     if backward.node not in seen:
                         seen.add(backward.node)
                         yield _report(source, root, backward, step)
@@ -1137,7 +1211,7 @@ def build(model):
 _FRESH, _CLEAN, _STALE = "nothing stepped yet", "cleared since the last step", "stepped and not cleared"
 
 
-def _polluted(path: Program, step: Event) -> list[Event]:
+def _polluted(source: SourceFile, path: Program, step: Event) -> list[Event]:
     """Return the backward passes that add to gradients which this optimizer has already applied, on every path."""
     kinds = facts.events.Kind
     found: list[Event] = []
@@ -1146,7 +1220,7 @@ def _polluted(path: Program, step: Event) -> list[Event]:
     def transfer(states: frozenset[object], event: Event) -> frozenset[object]:
         if event.kind is kinds.BACKWARD:
             return frozenset(state if state in (_FRESH, _CLEAN) else event for state in states)
-        if event.kind is kinds.ZERO_GRAD and facts.identity.clears(event, optimizer) is not False:
+        if event.kind is kinds.ZERO_GRAD and facts.identity.clears(source, event, optimizer) is not False:
             return frozenset({_CLEAN})
         if event.kind is kinds.MADE and facts.identity.same_object(event.target, optimizer):
             return frozenset({_FRESH})
@@ -1183,7 +1257,7 @@ def _report(source: SourceFile, root: Root, backward: Event, step: Event) -> Rep
     cleared = [
         event
         for event in facts.paths.events_in(root.path, kinds.ZERO_GRAD)
-        if facts.identity.clears(event, step.target) is not False
+        if facts.identity.clears(source, event, step.target) is not False
     ]
     related = [Mark(step.node, "applied here, with all gradients since the last clearing")]
     if _is_repeated_by_caller(root, backward):

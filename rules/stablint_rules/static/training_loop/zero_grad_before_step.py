@@ -543,7 +543,7 @@ def warm_up_then_train(model, loader, make_optimizer):
         for root in source.ask(facts.training_paths):
             steps = facts.paths.steps_by_optimizer(root.path)
             for step in steps:
-                for wiped in _wiped(root.path, step, len(steps) == 1):
+                for wiped in _wiped(source, root.path, step, len(steps) == 1):
                     if wiped.clearing.node not in seen:
                         seen.add(wiped.clearing.node)
                         yield _report(source, wiped)
@@ -558,12 +558,12 @@ class _Wiped:
     step: Event | None = None
 
 
-def _wiped(path: Program, step: Event, is_only: bool) -> list[_Wiped]:
+def _wiped(source: SourceFile, path: Program, step: Event, is_only: bool) -> list[_Wiped]:
     kinds = facts.events.Kind
     found: list[_Wiped] = []
 
     def clears(event: Event) -> bool:
-        certain = facts.identity.clears(event, step.target) if step.target is not None else None
+        certain = facts.identity.clears(source, event, step.target) if step.target is not None else None
         # Among several optimizers, `netD.zero_grad()` between the generator's backward and step is right.
         return certain is True or (event.target is None and is_only)
 
