@@ -83,3 +83,41 @@ def test_a_model_that_a_file_only_samples_from_is_trained_elsewhere(
 ) -> None:
     code = SAMPLED.replace("METHOD", method).replace("CALL", call)
     assert severities("log-of-softmax", code) == [severity]
+
+
+OPTIONAL = """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+def token_loss(logits, labels, reduction="sum", average=False):
+    losses = F.cross_entropy(logits, labels, reduction="none")
+    mask = labels != -100
+    if average:
+        return (losses * mask).sum() / mask.sum()
+    if reduction == "mean":
+        return losses[mask].mean()
+    return losses[mask].sum()
+
+def train(model, x, y, mode):
+    token_loss(model(x), y, OPTION).backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "average", "division"),
+    [
+        ("", "note", "note"),
+        ("'mean'", "warning", "note"),
+        ("average=False", "note", "note"),
+        ("reduction=mode", "warning", "note"),
+        ("average=True", "note", "warning"),
+        ("average=mode == 'mean'", "note", "warning"),
+    ],
+)
+def test_what_only_an_option_leads_to_is_a_note_unless_it_is_given(
+    option: str, average: str, division: str
+) -> None:
+    code = OPTIONAL.replace("OPTION", option)
+    assert severities("mean-over-empty-selection", code) == [average]
+    assert severities("unguarded-division", code) == [division]

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from stablint.static.facts.evaluation import values
 from stablint.static.facts.scopes import Block, Scope, syntax
 from stablint.static.facts.statements import block_of
+from stablint.static.facts.terms import Constant, Operation, Parameter, Term
 from stablint.static.nodes import meaningful_children
 
 if TYPE_CHECKING:
+    from stablint.static.facts.sites import Site
     from stablint.static.source import SourceFile
 
 Test = tuple[cst.BaseExpression, bool]
@@ -81,3 +84,49 @@ def _leaves(suite: cst.BaseSuite) -> bool:
     last = suite.body[-1] if suite.body else None
     small = last.body[-1] if isinstance(last, cst.SimpleStatementLine) and last.body else last
     return isinstance(small, cst.Return | cst.Raise | cst.Continue)
+
+
+def needs_another_option(source: SourceFile, site: Site) -> bool:
+    """Whether a place is reached only with an option of its function that is neither the default nor given here.
+
+    `elif reduction == "mean":` in a function with `reduction="batchmean"` that no call of the file gives "mean".
+    """
+    known = source.ask(values)
+    function = site.scope.function
+    return any(
+        _is_about_option(known.raw(test), function) and _holds(known.of(test)) is (not held)
+        for test, held in tests(source, site.node, site.statement)
+    )
+
+
+def _is_about_option(test: Term, function: Scope) -> bool:
+    """Whether a test asks for a text or a truth that an argument of the function is."""
+    match test:
+        case Parameter(function=owner, default=Constant(value=str() | bool())):
+            return owner is function
+        case Operation(name="not", operands=(inner,)):
+            return _is_about_option(inner, function)
+        case Operation(name="compare", operands=(left, Constant(value=str() | bool()))):
+            return _is_about_option(left, function)
+        case _:
+            return False
+
+
+def _holds(test: Term) -> bool | None:
+    """Whether a test holds with the options that are given, or with the defaults; None where that is not known."""
+    match test:
+        case Constant(value=bool() as value):
+            return value
+        case Parameter(default=Constant(value=bool() as value)):
+            return value
+        case Operation(name="not", operands=(inner,)):
+            held = _holds(inner)
+            return None if held is None else not held
+        case Operation(
+            name="compare",
+            operands=(Constant(value=left) | Parameter(default=Constant(value=left)), Constant(value=right)),
+            positional=(Constant(value="Equal" | "NotEqual" as how),),
+        ):
+            return (left == right) is (how == "Equal")
+        case _:
+            return None

@@ -49,7 +49,8 @@ class MeanOverEmptySelection(StaticRule):
     When something outside of this code rules out that nothing is selected. Masks of padding and of lengths, which
     always leave something, comparisons with a maximum or a mean of the same values, masks that are attributes or
     arguments (the split of a graph), and code under `no_grad` are not reported. In a function that is named after a
-    metric, and in a file that neither imports `torch.nn` nor calls `backward`, nothing is reported either.
+    metric, and in a file that neither imports `torch.nn` nor calls `backward`, nothing is reported either. Where only
+    an option leads there that is not the default and that the file itself never gives, it is a note.
 
     ## Fix safety
     There is no fix: what the loss of nothing is, is for the model's author to say.
@@ -301,9 +302,11 @@ def loss(model, x, y):
             if selection is None or not _is_trained(source, site, average, selection):
                 continue
             if not _is_tested(source, site, selection) and not _is_dealt_with(source, site):
+                by_option = facts.guards.needs_another_option(source, site)
                 yield Report(
                     site.node,
                     "the mean over what a condition selects, which can be nothing: NaN",
+                    severity=Severity.NOTE if by_option else None,
                     related=(Mark(selection.condition.node, "the condition"),),
                 )
 

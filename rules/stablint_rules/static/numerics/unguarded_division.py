@@ -61,7 +61,8 @@ class UnguardedDivision(StaticRule):
 
     When something outside of this code rules out 0: a data set in which every sample has a label, for
     instance. Code under `no_grad`, of data that nothing is trained through, and norms of parameters are
-    not reported.
+    not reported. Where only an option leads there that is not the default and that the file itself never
+    gives, it is a note.
 
     ## Fix safety
 
@@ -583,7 +584,8 @@ def attack(model: nn.Module, x, y):
             is_shown = facts.differentiation.may_be_for_show(source, site.scope)
             if not is_shown and not _is_tested(source, site, division) and not _is_picked_off(source, site):
                 message, severity = why
-                yield Report(site.node, message, severity=severity)
+                by_option = facts.guards.needs_another_option(source, site)
+                yield Report(site.node, message, severity=Severity.NOTE if by_option else severity)
 
 
 _DIVISORS = ("norm", "std", "var", "sum", "sub")
