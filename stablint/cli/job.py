@@ -62,6 +62,7 @@ def plan_for(
         time_limit=settings.time_limit,
         size_limit=settings.size_limit,
         prefilter=prefilter,
+        src=settings.src,
     )
 
 

@@ -97,6 +97,12 @@ CONFIGURATION = (
 WORK = (
     option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Processes at work, at most."),
     option(
+        "--cache/--no-cache",
+        default=True,
+        help="Remember results, and check only what may have new ones (the default).",
+    ),
+    option("--cache-dir", type=click.Path(), help="The folder in which results are remembered."),
+    option(
         "--prefilter/--no-prefilter",
         default=True,
         help="Pass over files that do not mention torch (the default).",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from stablint.cache.check import check_with_cache
 from stablint.cli.inputs import Inputs
 from stablint.cli.job import Job
 from stablint.cli.progress import Progress, progress_bar
@@ -40,7 +41,10 @@ def check_jobs(jobs: Sequence[Job], request: Request, inputs: Inputs) -> Iterato
     with progress_bar(wanted=not request.quiet) as tell:
         for job in jobs:
             progress = None if tell is None else partial(_tell, tell, before, total)
-            if inputs.stdin is None:
+            if inputs.stdin is None and request.cache and not request.timings:
+                folder = job.configuration.settings.cache_dir
+                results = check_with_cache(job.files, job.plan, folder, jobs=request.jobs, progress=progress)
+            elif inputs.stdin is None:
                 results = check_files(job.files, job.plan, jobs=request.jobs, progress=progress)
             else:
                 results = (check_text(path, inputs.stdin, job.plan) for path in job.files)

@@ -59,6 +59,8 @@ class Request:
     show_files: bool
 
     jobs: int | None
+    cache: bool
+    cache_dir: str | None
     prefilter: bool
     time_limit: float | None
     size_limit: int | None

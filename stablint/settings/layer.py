@@ -53,6 +53,8 @@ def _anchored(field: str, value: Any, root: str) -> Any:
         return tuple(anchor(glob, root) for glob in value)
     if field == "per_file_ignores":
         return {anchor(glob, root): selectors for glob, selectors in value.items()}
-    if field == "extend":
+    if field == "src":
+        return tuple(os.path.join(root, os.path.expanduser(folder)) for folder in value)
+    if field in ("extend", "cache_dir"):
         return os.path.join(root, os.path.expanduser(value))
     return value

@@ -67,6 +67,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     respect_gitignore: bool = True
     """Whether files that a .gitignore names are left out."""
 
+    src: tuple[str, ...] = ()
+    """Folders to import modules from, besides those above each file up to the top of the project, and their `src`."""
+    cache_dir: str = ".stablint_cache"
+    """The folder in which results are remembered."""
+
     output_format: Format = "full"
     """How findings are written."""
     fail_on: Gate = "warning"

@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from stablint.diagnostics import FileNotChecked, InternalError
 from stablint.finding import Finding, Location, Position
 from stablint.rule import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A file that findings rest on: its content, the files that its imports led to, and how they were found.
+
+    The digest of a file that cannot be parsed is empty.
+    """
+
+    path: str
+    digest: str
+    leads: tuple[str, ...]
+    asked: dict[str, bool]
+
+
+def digest(data: bytes) -> str:
+    """Return what tells one content of a file from another."""
+    return blake2b(data, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +36,8 @@ class FileResult:
     findings: tuple[Finding, ...] = ()
     seconds: float = 0.0
     rule_seconds: dict[str, float] = field(default_factory=dict)
+    links: tuple[Link, ...] = ()
+    """What the findings rest on; what other results of the same process have told is not told again."""
 
 
 def not_checked(path: str, reason: str, seconds: float = 0.0) -> FileResult:

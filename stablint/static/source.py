@@ -38,6 +38,8 @@ class SourceFile:
         """The other files of the project, where they are to be looked at."""
         self.led_to: set[str] = set()
         """The paths of the files that its imports led to."""
+        self.asked: dict[str, bool] = {}
+        """What was asked about files and folders to find where imports lead, and the answers."""
         self.is_imported = False
         """Whether this is the file as its importers see it, and not the one that is checked."""
         self._facts: dict[Callable[[SourceFile], object], object] = {}

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from stablint.static.facts.scopes import Scope
     from stablint.static.interpret.interpreter import Interpreter
     from stablint.static.project.modules import Module
-    from stablint.static.project.project import Project
     from stablint.static.source import SourceFile
 
 
@@ -47,7 +46,7 @@ def of_module(interpreter: Interpreter, reference: Reference, name: str) -> Term
 
 def is_known(dotted: str) -> bool:
     """Whether the tables say what a name is: in the repository of a framework, its own classes too."""
-    return dotted.startswith("torch.") or dotted in MODULE_BASES or kind(dotted) is not None
+    return dotted.split(".")[0] == "torch" or dotted in MODULE_BASES or kind(dotted) is not None
 
 
 def _follow(interpreter: Interpreter, module: Module | None, names: list[str], dotted: str) -> Term | None:
@@ -55,18 +54,20 @@ def _follow(interpreter: Interpreter, module: Module | None, names: list[str], d
     project = interpreter.project
     assert project is not None
     if names:
-        module = _inside(project, module, names[:-1])
+        module = _inside(interpreter.source, module, names[:-1])
     if names and module is not None:
         held = _exported(interpreter.source, module, names[-1])
         if held is not None:
             return None if isinstance(held, Unknown) else held
-        module = project.submodule(module, names[-1])
+        module = project.submodule(interpreter.source, module, names[-1])
     return Reference(canonical(dotted), module=module) if module is not None else None
 
 
-def _inside(project: Project, module: Module | None, names: list[str]) -> Module | None:
+def _inside(importer: SourceFile, module: Module | None, names: list[str]) -> Module | None:
+    project = importer.project
+    assert project is not None
     for name in names:
-        module = project.submodule(module, name) if module is not None else None
+        module = project.submodule(importer, module, name) if module is not None else None
     return module
 
 
@@ -84,19 +85,21 @@ def _exported(importer: SourceFile, module: Module, name: str) -> Term | None:
         return None
     key = (module.path, name)
     is_running = key in project.names.running
-    if is_running and project.submodule(module, name) is not None:
+    if is_running and project.submodule(importer, module, name) is not None:
         return None  # `from . import net` in a package that binds the name by nothing else
     project.names.met(key)
-    if is_running or key in project.exported:
-        return project.exported.get(key, Unknown(None, name))
-    project.names.enter(key)
-    is_circular = True
-    try:
-        found = _bound(_interpreter_of(source), name)
-    finally:
-        is_circular = project.names.leave()
-    project.exported[key] = Unknown(None, name) if is_circular else found
-    return project.exported[key]
+    if not is_running and key not in project.exported:
+        project.names.enter(key)
+        is_circular = True
+        outer = project.ways.begin(key)
+        try:
+            found = _bound(_interpreter_of(source), name)
+        finally:
+            is_circular = project.names.leave()
+            project.ways.go_back(outer)
+        project.exported[key] = Unknown(None, name) if is_circular else found
+    project.ways.took(importer, key)
+    return project.exported.get(key, Unknown(None, name))
 
 
 def _bound(interpreter: Interpreter, name: str) -> Term | None:
@@ -120,9 +123,14 @@ def _held(interpreter: Interpreter, name: str) -> Term | None:
             return Closure(interpreter.scope_of(only.node))
         if only.kind == "import":
             return (
-                interpreter.bound_by_import(only.dotted) if only.dotted is not None else Unknown(None, name)
+                _imported_again(interpreter, only.dotted) if only.dotted is not None else Unknown(None, name)
             )
     return interpreter.value_in_module(name)
+
+
+def _imported_again(interpreter: Interpreter, dotted: str) -> Term:
+    """Return what a name holds that a module only passes on."""
+    return imported(interpreter, dotted) or interpreter.reference(dotted)
 
 
 def starred(interpreter: Interpreter, name: str) -> Term | None:
@@ -158,7 +166,7 @@ def _by_star(interpreter: Interpreter, dotted: str, name: str, seen: set[Scope])
         return Unknown(None, name) if kind(whole) or signature(whole) else None
     project = interpreter.project
     assert project is not None
-    module = _inside(project, *_begun(interpreter, dotted))
+    module = _inside(interpreter.source, *_begun(interpreter, dotted))
     source = project.open(interpreter.source, module) if module is not None else None
     if source is None:
         return None if package in sys.stdlib_module_names else Unknown(None, name)

@@ -151,10 +151,13 @@ class Interpreter:
         cycles.enter(scope)
         frame = self.frames[scope] = Frame(scope)
         is_circular = True
+        assert self.project is not None
+        way = self.project.ways.leave()
         try:
             result = self._run(scope, frame)
         finally:
             is_circular = cycles.leave()
+            self.project.ways.go_back(way)
         if is_circular and scope.kind != "module":
             frame.env = {}
             result = Outcome(Unknown(None, scope.name), frame.env, False)

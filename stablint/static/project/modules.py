@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from stablint.static.project.folders import Folders
 
-MARKS = (".git", ".hg", "pyproject.toml", "setup.py", "setup.cfg", "tox.ini")
-"""What stands at the top of a project."""
 _MOST_LEVELS = 12
 
 
@@ -30,6 +28,8 @@ def submodule(folders: Folders, module: Module, name: str) -> Module | None:
 
 def _in_folder(folders: Folders, folder: str, name: str) -> Module | None:
     path = os.path.join(folder, name)
+    if not folders.has_name(path):
+        return None
     init = os.path.join(path, "__init__.py")
     if folders.has_file(init):
         return Module(init, path)
@@ -55,7 +55,7 @@ def top(folders: Folders, path: str, name: str, roots: tuple[str, ...] = ()) -> 
     own = os.path.dirname(path)
     if not folders.has_file(os.path.join(own, "__init__.py")):
         beside = _in_folder(folders, own, name)
-        if beside is not None and (beside.path is not None or _holds_code(folders, beside)):
+        if beside is not None and (beside.path is not None or folders.has_code(beside.folder or "")):
             return beside
     if name in sys.stdlib_module_names:
         return None
@@ -68,13 +68,6 @@ def top(folders: Folders, path: str, name: str, roots: tuple[str, ...] = ()) -> 
     return certain[0] if len(certain) == 1 else None
 
 
-def _holds_code(folders: Folders, module: Module) -> bool:
-    """Whether a folder without `__init__.py` may be meant by an import: it is no folder of data."""
-    return module.folder is not None and any(
-        name.endswith(".py") for name, is_folder in folders.entries(module.folder).items() if not is_folder
-    )
-
-
 def _above(folders: Folders, own: str) -> list[str]:
     """Return the folders to import from: the one around the package that a file is in, and those above it."""
     folder = own
@@ -84,7 +77,7 @@ def _above(folders: Folders, own: str) -> list[str]:
     candidate = folder
     for _ in range(_MOST_LEVELS):
         found.append(candidate)
-        if not folders.entries(candidate).keys().isdisjoint(MARKS):
+        if folders.is_top(candidate):
             break
         above = os.path.dirname(candidate)
         if above == candidate or not above:
@@ -93,4 +86,5 @@ def _above(folders: Folders, own: str) -> list[str]:
         candidate = above
     else:
         found = found[:1]
-    return [one for folder in found for one in (folder, os.path.join(folder, "src"))]
+    sources = [os.path.join(folder, "src") for folder in found]
+    return [*found, *(folder for folder in sources if folders.has_folder(folder))]

@@ -11,6 +11,8 @@ from stablint.static.project import modules
 from stablint.static.project.cycles import Cycles
 from stablint.static.project.folders import Folders, Listing, folder_listing
 from stablint.static.project.modules import Module
+from stablint.static.project.ways import Ways
+from stablint.static.result import Link, digest
 
 if TYPE_CHECKING:
     from stablint.static.facts.scopes import Scope
@@ -49,6 +51,8 @@ class Project:
         self._by_module: dict[Scope, SourceFile] = {}
         self.exported: dict[tuple[str, str], Term | None] = {}
         """What was found for a name of a module, by the path of its file."""
+        self.ways = Ways()
+        self._told: dict[str, tuple[int, int]] = {}
         self.cycles: Cycles[Scope] = Cycles()
         self.names: Cycles[tuple[str, str]] = Cycles()
         """The names that are being followed, as in `exported`."""
@@ -80,14 +84,16 @@ class Project:
 
     def top(self, importer: SourceFile, name: str) -> Module | None:
         """Return the module that `import name` means in a file."""
+        self.folders.asked = importer.asked
         return modules.top(self.folders, os.path.abspath(importer.path), name, self.roots)
 
     def relative(self, importer: SourceFile, level: int) -> Module:
         """Return the package that leading dots mean in a file."""
         return modules.relative(os.path.abspath(importer.path), level)
 
-    def submodule(self, module: Module, name: str) -> Module | None:
+    def submodule(self, importer: SourceFile, module: Module, name: str) -> Module | None:
         """Return the module that stands under a name inside a package."""
+        self.folders.asked = importer.asked
         return modules.submodule(self.folders, module, name)
 
     def open(self, importer: SourceFile, module: Module) -> SourceFile | None:
@@ -95,7 +101,7 @@ class Project:
         path = module.path
         if path is None:
             return None
-        importer.led_to.add(path)
+        self.ways.noted(importer).add(path)
         if path not in self._files:
             self._files[path] = self._opened(path)
         return self._files[path]
@@ -115,6 +121,19 @@ class Project:
         except Exception:  # whatever is wrong with it is said where it is checked
             return None
         return source
+
+    def links(self, source: SourceFile) -> tuple[Link, ...]:
+        """Return what the findings of a file rest on, as far as it has not been told before."""
+        around = {os.path.abspath(source.path): source, **self.behind(source)}
+        told = [Link(path, "", (), {}) for path, one in around.items() if one is None]
+        for one in (source, *(one for one in self.behind(source).values() if one is not None)):
+            path = os.path.abspath(one.path)
+            size = (len(one.led_to), len(one.asked))
+            if one is source or self._told.get(path) != size:
+                told.append(Link(path, digest(one.data), tuple(sorted(one.led_to)), dict(one.asked)))
+            if one is not source:
+                self._told[path] = size
+        return tuple(told)
 
     def belongs(self, module: Scope, source: SourceFile) -> None:
         """Note which imported file the scope of a module is of."""

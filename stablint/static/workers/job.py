@@ -74,7 +74,7 @@ def _check(path: str, data: bytes, plan: Plan, project: Project) -> FileResult:
     finally:
         if collecting:
             gc.enable()
-    return FileResult(path, tuple(findings), time.perf_counter() - began, rule_seconds)
+    return FileResult(path, tuple(findings), time.perf_counter() - began, rule_seconds, project.links(source))
 
 
 @cache
