@@ -121,3 +121,25 @@ def test_what_only_an_option_leads_to_is_a_note_unless_it_is_given(
     code = OPTIONAL.replace("OPTION", option)
     assert severities("mean-over-empty-selection", code) == [average]
     assert severities("unguarded-division", code) == [division]
+
+
+LENET = """\
+import torch
+from torch import nn
+
+class NAME(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Conv2d(1, 6, 5), nn.Sigmoid(), nn.Conv2d(6, 16, 5), nn.Sigmoid(), nn.Flatten(),
+            nn.Linear(256, 120), nn.Sigmoid(), nn.Linear(120, 84), nn.Sigmoid(), nn.Linear(84, 10),
+        )
+
+    def forward(self, x):
+        return self.net(x)
+"""
+
+
+@pytest.mark.parametrize(("name", "severity"), [("LeNet5", "note"), ("Digits", "warning")])
+def test_the_sigmoids_of_a_historical_network_are_a_note(name: str, severity: str) -> None:
+    assert severities("sigmoid-in-deep-stack", LENET.replace("NAME", name)) == [severity]

@@ -65,7 +65,8 @@ class SigmoidInDeepStack(StaticRule):
     Or GELU, or a `BatchNorm` before each sigmoid.
 
     ## When to ignore it
-    When the model reproduces a historical network, or each layer is trained on its own.
+    When the model reproduces a historical network, or each layer is trained on its own. In a class or function that
+    is called LeNet it is a note.
 
     ## Fix safety
     There is no fix: another activation is another model.
@@ -650,7 +651,7 @@ class Attend(nn.Module):
                 if name == "tanh" and facts.reaching.is_initialised(source, chain.layers):
                     continue
                 seen |= nodes
-                yield _report(chain, run, name)
+                yield _report(source, chain, run, name)
 
 
 _SPELLINGS = {"Sigmoid", "sigmoid", "sigmoid_", "Tanh", "tanh", "tanh_"}
@@ -674,13 +675,28 @@ def _longest_run(chain: Row, name: str) -> list[Operation]:
     return max(runs, key=len, default=[])
 
 
-def _report(chain: Row, run: list[Operation], name: str) -> Report:
+def _report(source: SourceFile, chain: Row, run: list[Operation], name: str) -> Report:
     ratio = _MEASURED[name][max(known for known in _MEASURED[name] if known <= len(run))]
     marks = tuple(Mark(activation.node, f"{name} {n}") for n, activation in enumerate(run[:4], start=1))
+    severity = Severity.WARNING if name == "tanh" else None
     return Report(
         chain.owner,
         f"{len(run)} hidden {name}s in a row: the gradient of the first layer is {ratio} of that of the last, or less",
-        severity=Severity.WARNING if name == "tanh" else None,
+        severity=Severity.NOTE if _is_historical(source, chain) else severity,
         confidence=None if name == "sigmoid" and len(run) > 3 else Confidence.MEDIUM,
         related=marks,
     )
+
+
+def _is_historical(source: SourceFile, chain: Row) -> bool:
+    """Whether a network of 1998 is rebuilt as it was, with its sigmoids: textbooks do."""
+    syntax = source.ask(facts.syntax)
+    scope = next((one for one in (*syntax.classes, *syntax.functions) if one.node is chain.owner), None)
+    if scope is None:
+        sites = (site for sites in syntax.calls.values() for site in sites)
+        scope = next((site.scope for site in sites if site.node is chain.owner), None)
+    while scope is not None:
+        if "lenet" in scope.name.lower():
+            return True
+        scope = scope.parent
+    return False

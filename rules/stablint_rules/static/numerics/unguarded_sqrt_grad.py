@@ -49,8 +49,9 @@ class UnguardedSqrtGrad(StaticRule):
     ## When to ignore it
     When the argument is bounded away from zero by something that cannot be seen here, such as noise in
     the data. Code under `no_grad`, in an optimizer, of constants and buffers, or of metrics that end in
-    `.item()` is not reported. In a function that is named after a metric (`psnr`, `evaluate`), and in a
-    file that neither imports `torch.nn` nor calls `backward`, the finding is a note.
+    `.item()` is not reported, nor is the norm of a parameter that is drawn at random. In a function that
+    is named after a metric (`psnr`, `evaluate`), and in a file that neither imports `torch.nn` nor calls
+    `backward`, the finding is a note.
 
     ## Fix safety
     There is no fix: the size of the epsilon is a choice, and a norm may have been meant.
@@ -596,6 +597,26 @@ class Preconditioned(nn.Module):
 def noised(x, noise, log_snr):
     return x * log_snr.sigmoid().sqrt() + noise * torch.sqrt((-log_snr).sigmoid())
 """,
+        # A parameter that is drawn is 0 nowhere.
+        """\
+import torch
+from torch import nn
+
+
+def modulated(x, weight, style):
+    weight = weight * weight.square().mean([1, 2, 3], keepdim=True).rsqrt()
+    return torch.conv2d(x * style, weight)
+
+
+class Modulated(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(width, width, 3, 3))
+        self.norms = nn.Parameter(torch.rand(width) * 0.1)
+
+    def forward(self, x, style):
+        return modulated(x, self.weight, style) / torch.sqrt((self.norms**2).sum())
+""",
         # Other powers.
         """\
 import torch
@@ -642,9 +663,21 @@ def _why_zero(argument: Term) -> str | None:
         return None  # relu passes nothing on where it is zero, not even what is infinite
     if facts.provenance.made_by(argument, "sigmoid", through=linear) is not None:
         return None  # zero only where it underflows, at a logit of -104
+    if _is_drawn_parameter(argument, linear | {"pow", "square", "abs"}):
+        return None
     origin = facts.provenance.made_by(argument, *_KNOWN, through=linear)
     return _KNOWN[origin.name] if origin is not None else "its argument can be exactly 0"
 
+
+def _is_drawn_parameter(argument: Term, through: set[str]) -> bool:
+    """Whether a sum of squares is that of a parameter which is not made of zeros."""
+    parameter = facts.provenance.made_by(argument, "parameter", through=through)
+    made = parameter.operands[0] if parameter is not None and parameter.operands else None
+    scaling = facts.provenance.REARRANGING | {"mul", "div"}
+    return made is not None and facts.provenance.made_by(made, *_DRAWN, through=scaling) is not None
+
+
+_DRAWN = ("randn", "rand", "normal")
 
 _KNOWN = {
     "mse_loss": "the loss is exactly 0 at a perfect fit",
