@@ -143,3 +143,9 @@ class NAME(nn.Module):
 @pytest.mark.parametrize(("name", "severity"), [("LeNet5", "note"), ("Digits", "warning")])
 def test_the_sigmoids_of_a_historical_network_are_a_note(name: str, severity: str) -> None:
     assert severities("sigmoid-in-deep-stack", LENET.replace("NAME", name)) == [severity]
+
+
+@pytest.mark.parametrize(("name", "severity"), [("softmax_naive", "note"), ("attention", "warning")])
+def test_what_calls_itself_naive_is_a_note(name: str, severity: str) -> None:
+    code = f"import torch\ndef {name}(x):\n    return torch.exp(x) / torch.exp(x).sum(0)\n"
+    assert severities("naive-log-sum-exp", code) == [severity]

@@ -45,8 +45,8 @@ class NaiveLogSumExp(StaticRule):
     `torch.logsumexp(x, dim=1) - math.log(x.size(1))`.
 
     ## When to ignore it
-    In a text that shows how a softmax is computed, with small numbers. When the argument is bounded well
-    below 88 for a reason outside the code.
+    In a text that shows how a softmax is computed, with small numbers; in a function whose name says that it
+    is naive, it is a note. When the argument is bounded well below 88 for a reason outside the code.
 
     ## Fix safety
     Safe: the same value up to rounding, except where the original overflowed or underflowed. In double
@@ -577,7 +577,10 @@ def log_likelihood(x, y):
                     id(found.node): Mark(found.node, "the exponential") for found in formula.exponentials
                 }
                 related = () if fix else tuple(where.values())
-                yield Report(formula.site.node, _MESSAGES[formula.kind], related=related, fix=fix)
+                severity = Severity.NOTE if "naive" in formula.site.scope.function.name.lower() else None
+                yield Report(
+                    formula.site.node, _MESSAGES[formula.kind], severity=severity, related=related, fix=fix
+                )
 
 
 _MESSAGES = {
