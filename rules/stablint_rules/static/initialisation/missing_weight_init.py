@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from stablint.finding import Confidence, Severity
@@ -23,7 +24,7 @@ class MissingWeightInit(StaticRule):
     whose weights nobody initialises. A model that is one `nn.Sequential` is reported where that is made,
     a model whose chain runs through `forward` at its class. Where the depth is not known, nothing is
     reported; where the file does not make the model itself, the finding is a note, for the file that
-    does may initialise it.
+    does may initialise it. Twelve tanh in a row are left to sigmoid-in-deep-stack.
 
     ## Why it is bad
     `nn.Linear` and `nn.Conv2d` start from U(-1/sqrt(fan_in), 1/sqrt(fan_in)): for a fan_in of 512 a
@@ -268,13 +269,13 @@ net = nn.Sequential(  # flagged
     nn.Linear(64, 10),
 )
 """,
-        # tanh lasts longer, not for ever.
+        # ELU and tanh last longer, not for ever.
         """\
 from torch import nn
 
-hidden = [nn.Linear(64, 64), nn.Tanh()]
+hidden = [nn.Linear(64, 64), nn.ELU()]
 for _ in range(13):
-    hidden.extend([nn.Linear(64, 64), nn.Tanh()])
+    hidden.extend([nn.Linear(64, 64), nn.ELU()])
 pinn = nn.Sequential(nn.Linear(2, 64), nn.Tanh(), *hidden, nn.Linear(64, 1))  # flagged
 """,
         # Encoder and decoder, one after the other.
@@ -725,6 +726,15 @@ from torch import nn
 tanh = nn.Sequential(*[m for _ in range(9) for m in (nn.Linear(64, 64), nn.Tanh())], nn.Linear(64, 1))
 elu = nn.Sequential(*[m for _ in range(9) for m in (nn.Linear(64, 64), nn.ELU())], nn.Linear(64, 1))
 """,
+        # So many tanh in a row are a matter of sigmoid-in-deep-stack.
+        """\
+from torch import nn
+
+hidden = [nn.Linear(64, 64), nn.Tanh()]
+for _ in range(13):
+    hidden.extend([nn.Linear(64, 64), nn.Tanh()])
+pinn = nn.Sequential(nn.Linear(2, 64), nn.Tanh(), *hidden, nn.Linear(64, 1))
+""",
         # A small auto-encoder.
         """\
 from torch import nn
@@ -844,5 +854,7 @@ def _is_too_deep(chain: Row) -> bool:
     names = [one.name for between in chain.activations for one in between]
     if not names or not all(name in _STEEP | _CENTRED for name in names):
         return False
+    if max((len(list(run)) for name, run in groupby(names) if name == "tanh"), default=0) >= _VERY_DEEP:
+        return False  # sigmoid-in-deep-stack says what such a row of tanh does to the gradient
     steep = sum(name in _STEEP for name in names)
     return len(chain.links) >= (_DEEP if 2 * steep >= len(names) else _VERY_DEEP)

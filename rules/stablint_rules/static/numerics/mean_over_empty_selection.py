@@ -170,6 +170,18 @@ def seen_loss(logits, y):
     ]
 
     good = [
+        # The mean that is subtracted from what is selected itself: of nothing, nothing is left.
+        """\
+import torch
+from torch import nn
+
+
+class Agent(nn.Module):
+    def loss(self, values, returns, limit):
+        kept = returns[returns > limit]
+        centred = kept - kept.mean()
+        return (values * centred.pow(2).sum()).sum()
+""",
         # a test before, around, or in the expression
         """\
 import torch
@@ -494,9 +506,23 @@ def _is_tested(source: SourceFile, site: Site, selection: _Selection) -> bool:
 
 
 def _is_dealt_with(source: SourceFile, site: Site) -> bool:
+    """Whether a NaN is replaced or tested for, or is only taken from the elements that are selected: from none."""
     uses = source.ask(facts.uses)
-    return any(
+    made = facts.terms.options(source.ask(facts.values).raw(site.node))
+    consumers = [(option, consumer) for option in made for consumer in uses.of(option)]
+    if any(
         getattr(consumer, "name", "") in ("nan_to_num", "isnan", "isfinite", "where", "nansum", "nanmean")
-        for option in facts.terms.options(source.ask(facts.values).raw(site.node))
-        for consumer in uses.of(option)
-    )
+        for _, consumer in consumers
+    ):
+        return True
+    is_kept = any(map(uses.is_kept, made))
+    return bool(consumers) and not is_kept and all(_is_of_selection(*one) for one in consumers)
+
+
+def _is_of_selection(mean: Term, consumer: Term) -> bool:
+    """Whether a mean is subtracted from the very elements that it is the mean of: `kept - kept.mean()`."""
+    terms = facts.terms
+    if not isinstance(mean, terms.Operation) or not isinstance(consumer, terms.Operation):
+        return False
+    is_difference = consumer.name in ("sub", "div") and len(consumer.operands) == 2
+    return is_difference and mean.name == "mean" and terms.same(consumer.operands[0], mean.operands[0])

@@ -170,7 +170,7 @@ def joint(a, b):
     p = torch.softmax(a, dim=-1)
     q = torch.sigmoid(b)
     both = torch.log(p * q)  # flagged
-    path = torch.log(torch.prod(q, dim=-1))  # flagged
+    path = torch.log(q[..., 0] * q[..., 1])  # flagged
     odds = torch.log(q / (1 - q))  # flagged
     return both.sum() + path.sum() + odds.sum()
 """,
@@ -286,6 +286,16 @@ def regularised(q, k, v, per_head):
     ]
 
     good = [
+        # A matter of product-of-probabilities.
+        """\
+import torch
+from torch import nn
+
+
+class Path(nn.Module):
+    def forward(self, scores):
+        return torch.log(torch.prod(torch.sigmoid(scores), dim=-1))
+""",
         # An epsilon inside, in its spellings.
         """\
 import torch
@@ -605,7 +615,7 @@ def entropy(logits):
         for found in facts.logarithms.logarithms(source.ask(facts.operations)):
             if not found.reaches_zero or found.softmax is not None or found.sigmoid is not None:
                 continue
-            if not facts.zeros.expects_zero(found.operation.operands[0]):
+            if not facts.zeros.expects_zero(found.operation.operands[0]) or _is_product(found):
                 continue
             if not facts.differentiation.is_trained_through(source, found.site, found.operation):
                 continue
@@ -613,6 +623,15 @@ def entropy(logits):
                 is_shown = facts.differentiation.may_be_for_show(source, found.site.scope)
                 severity = Severity.NOTE if is_shown else None
                 yield Report(found.site.node, _message(source, found), severity=severity)
+
+
+def _is_product(found: Logarithm) -> bool:
+    """Whether it is the logarithm of a product over probabilities, of which product-of-probabilities says more."""
+    product = facts.provenance.made_by(found.argument, "prod", "cumprod")
+    return product is not None and facts.provenance.made_by(product.operands[0], *_PROBABILITIES) is not None
+
+
+_PROBABILITIES = ("softmax", "softmin", "sigmoid")
 
 
 def _message(source: SourceFile, found: Logarithm) -> str:
