@@ -65,10 +65,8 @@ def fills(source: SourceFile) -> Fills:
     known = source.ask(operations)
     applied, unknown = _applied(source)
     found = [*_initialised(known.by_name), *_in_place(known.by_name), *_stored(source), *unknown]
-    return Fills(
-        (*found, *(fill for sites in known.calls.values() for site in sites for fill in _called(site))),
-        applied,
-    )
+    found += [fill for sites in known.calls.values() for site in sites for fill in _called(site)]
+    return Fills((*found, *_elsewhere(source, known.values)), applied)
 
 
 def _terms(site: Site) -> Iterator[Term]:
@@ -176,6 +174,28 @@ def _called(site: Site) -> Iterator[Fill]:
         yield Fill(site.node, site.scope, site.statement, tuple(targets), is_certain=False)
 
 
+def _elsewhere(source: SourceFile, known: Values) -> Iterator[Fill]:
+    """Yield the calls of functions of other files, which may write into what they are given."""
+    interpreter = known.interpreter
+    for key, invoked in interpreter.invocations.items():
+        if key not in interpreter.sites or all(interpreter.home(one) is interpreter for one in invoked):
+            continue
+        node, scope, statement = interpreter.sites[key]
+        if scope.name == "forward" or not isinstance(node, cst.Call):
+            continue
+        targets = []
+        for function, call in invoked.items():
+            says_so = _INITIALISING.search(function.name) is not None
+            for given in (call.receiver, *call.given.values()):
+                for option in options(known.resolve(given)) if given is not None else ():
+                    if isinstance(option, Operation | Attribute | Item):
+                        targets.append(option)
+                    elif says_so and isinstance(option, Instance | Receiver | Parameter):
+                        targets.append(parameters_of(option, node))
+        if targets:
+            yield Fill(node, scope, statement, tuple(targets), is_certain=False)
+
+
 def _is_part(given: Item) -> bool:
     """Whether an element is one of something known: what is shown of `info["reward"]` is no weight."""
     base: Term = given
@@ -215,7 +235,7 @@ def _applied(source: SourceFile) -> tuple[dict[Scope, list[Term]], list[Fill]]:
             continue
         base = known.of(call.node.func.value)
         for function in options(_bare(known, call.node.args[0].value)):
-            if isinstance(function, Closure):
+            if isinstance(function, Closure) and known.interpreter.home(function.function) is known.interpreter:
                 applied.setdefault(function.function, []).append(base)
             else:
                 target = parameters_of(base, call.node)

@@ -11,6 +11,7 @@ from stablint.static.facts.classes import Model, Models, models
 from stablint.static.facts.sites import operations
 from stablint.static.facts.terms import (
     Call,
+    Closure,
     Dictionary,
     Display,
     Instance,
@@ -120,6 +121,8 @@ def registered(source: SourceFile, model: Model) -> set[cst.CSTNode]:
         for option in options(held.term):
             for part in _kept(known, option):
                 found |= _made_within(known, part)
+            for other in _taken_out(source, family, option):
+                found |= _made_within(known, other)
     scopes = {one.scope for one in family}
     calls = source.ask(operations)
     for site in (site for name in _REGISTERING for site in calls.calls.get(name, ())):
@@ -142,6 +145,16 @@ def _kept(known: Models, term: Term) -> tuple[Term, ...]:
     if isinstance(term, Operation) and term.name == "setitem":
         return (term,) if any(isinstance(part, Instance) for part in options(term.operands[0])) else ()
     return ()
+
+
+def _taken_out(source: SourceFile, family: list[Model], term: Term) -> Iterator[Term]:
+    """Yield the containers of which a method of the file takes elements, where an attribute holds what it makes.
+
+    `self.attention = self.build()`, with `Attention(self.shared[0])` in `build`: that is registered there.
+    """
+    if isinstance(term, Call) and isinstance(term.callee, Closure):
+        text = source.code(term.callee.function.node)
+        yield from (one.term for model in family for one in model.held if f".{one.name}[" in text)
 
 
 def _made_within(known: Models, term: Term) -> set[cst.CSTNode]:

@@ -786,6 +786,65 @@ class Projection(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(variance_scaling(torch.empty(n, m)))
 """,
+        # helpers of another file write into what they are given, are applied, or are called by an inherited method
+        """\
+# file: inits.py
+import torch
+from torch import nn
+
+
+def constant(value, number):
+    if isinstance(value, torch.Tensor):
+        value.data.fill_(number)
+    else:
+        for one in value.parameters():
+            constant(one, number)
+
+
+def zeros(value):
+    constant(value, 0.0)
+
+
+def init_weights(module):
+    for parameter in module.parameters(recurse=False):
+        nn.init.normal_(parameter, std=0.02)
+
+
+class Base(nn.Module):
+    def reset_parameters(self):
+        zeros(self)
+
+
+# file: net.py
+import torch
+from torch import nn
+
+from inits import Base, init_weights, zeros
+
+
+class Bias(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.bias = nn.Parameter(torch.empty(n))
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        zeros(self.bias)
+
+
+class Scale(Base):
+    def __init__(self, n):
+        super().__init__()
+        self.scale = nn.Parameter(torch.empty(n))
+        self.reset_parameters()
+
+
+class Mix(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.mix = nn.Parameter(torch.empty(n))
+        self.apply(init_weights)
+""",
     ]
 
     def check(self, source: SourceFile) -> Iterator[Report]:

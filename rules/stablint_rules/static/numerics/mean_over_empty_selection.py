@@ -50,7 +50,8 @@ class MeanOverEmptySelection(StaticRule):
     always leave something, comparisons with a maximum or a mean of the same values, masks that are attributes or
     arguments (the split of a graph), and code under `no_grad` are not reported. In a function that is named after a
     metric, and in a file that neither imports `torch.nn` nor calls `backward`, nothing is reported either. Where only
-    an option leads there that is not the default and that the file itself never gives, it is a note.
+    an option leads there that is not the default and that the file itself never gives, it is a note, and so where only
+    labels to be ignored are left out (`y != -100`, `y != ignore_index`): few batches have nothing else.
 
     ## Fix safety
     There is no fix: what the loss of nothing is, is for the model's author to say.
@@ -318,7 +319,7 @@ def loss(model, x, y):
                 yield Report(
                     site.node,
                     "the mean over what a condition selects, which can be nothing: NaN",
-                    severity=Severity.NOTE if by_option else None,
+                    severity=Severity.NOTE if by_option or _leaves_out_ignored(selection.condition) else None,
                     related=(Mark(selection.condition.node, "the condition"),),
                 )
 
@@ -463,6 +464,15 @@ def _may_hold_nowhere(comparison: Operation) -> bool:
         if isinstance(part, terms.Operation) and part.name in _ALWAYS_SOME and not _is_row(part):
             return False
     return True
+
+
+def _leaves_out_ignored(condition: Operation) -> bool:
+    """Whether a comparison only leaves out labels that are to be ignored: nearly every batch has others."""
+    terms, sides = facts.terms, (*condition.operands, *condition.positional)
+    is_unequal = condition.name == "ne" or any(getattr(one, "value", None) == "NotEqual" for one in sides)
+    return is_unequal and any(
+        terms.number(one) == -100 or "ignore" in getattr(one, "name", "").lower() for one in sides
+    )
 
 
 def _is_element(term: Term, whole: Term) -> bool:

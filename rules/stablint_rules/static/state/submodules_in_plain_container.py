@@ -634,6 +634,45 @@ class Heads(nn.Module):
     def forward(self, x):
         return self.by_size[x.size(-1)](x)
 """,
+        # an element that a method hands to the layer which it builds for the base class, in another file
+        """\
+# file: layers.py
+import torch.nn as nn
+
+
+class Base(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.attention = self.build(n)
+
+    def build(self, n):
+        return nn.Linear(n, n)
+
+
+class Attention(nn.Module):
+    def __init__(self, n, compress):
+        super().__init__()
+        self.compress = compress
+
+
+# file: block.py
+import torch.nn as nn
+
+from layers import Attention, Base
+
+
+class Block(Base):
+    def __init__(self, n, shared):
+        self.shared = [shared]
+        super().__init__(n)
+
+    def build(self, n):
+        return Attention(n, compress=self.shared[0])
+
+    def renew(self, n):
+        self.shared = [nn.Linear(n, n)]
+        self.attention = self.build(n)
+""",
     ]
 
     def check(self, source: SourceFile) -> Iterator[Report]:
