@@ -149,3 +149,44 @@ def test_the_sigmoids_of_a_historical_network_are_a_note(name: str, severity: st
 def test_what_calls_itself_naive_is_a_note(name: str, severity: str) -> None:
     code = f"import torch\ndef {name}(x):\n    return torch.exp(x) / torch.exp(x).sum(0)\n"
     assert severities("naive-log-sum-exp", code) == [severity]
+
+
+OWN_TRAIN = """\
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(8, 8), LAYER, nn.Linear(8, 1))
+
+    def forward(self, x):
+        return self.layers(x)
+
+    def train(self, x, y, optimizer):
+        optimizer.zero_grad()
+        nn.functional.mse_loss(self(x), y).backward()
+        optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(("layer", "severity"), [("nn.ReLU()", "note"), ("nn.Dropout()", "warning")])
+def test_a_train_of_its_own_harms_layers_with_a_mode(layer: str, severity: str) -> None:
+    assert severities("eval-mode-not-restored", OWN_TRAIN.replace("LAYER", layer)) == [severity]
+
+
+SELECTED = """\
+import torch
+import torch.nn.functional as F
+
+def step(model, x, y, ignore_index=-100):
+    out, chosen = model(x), TEST
+    F.cross_entropy(out[chosen], y[chosen]).backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("test", "severity"),
+    [("y > 0", "warning"), ("y != 3", "warning"), ("y != -100", "note"), ("y.ne(ignore_index)", "note")],
+)
+def test_what_only_leaves_out_ignored_labels_is_seldom_empty(test: str, severity: str) -> None:
+    assert severities("mean-over-empty-selection", SELECTED.replace("TEST", test)) == [severity]

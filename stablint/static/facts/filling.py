@@ -183,7 +183,7 @@ def _elsewhere(source: SourceFile, known: Values) -> Iterator[Fill]:
         node, scope, statement = interpreter.sites[key]
         if scope.name == "forward" or not isinstance(node, cst.Call):
             continue
-        targets = []
+        targets: list[Term] = []
         for function, call in invoked.items():
             says_so = _INITIALISING.search(function.name) is not None
             for given in (call.receiver, *call.given.values()):
@@ -235,7 +235,10 @@ def _applied(source: SourceFile) -> tuple[dict[Scope, list[Term]], list[Fill]]:
             continue
         base = known.of(call.node.func.value)
         for function in options(_bare(known, call.node.args[0].value)):
-            if isinstance(function, Closure) and known.interpreter.home(function.function) is known.interpreter:
+            if (
+                isinstance(function, Closure)
+                and known.interpreter.home(function.function) is known.interpreter
+            ):
                 applied.setdefault(function.function, []).append(base)
             else:
                 target = parameters_of(base, call.node)

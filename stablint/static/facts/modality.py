@@ -13,6 +13,7 @@ from stablint.static.facts.terms import (
     Display,
     Instance,
     Operation,
+    Receiver,
     Repeated,
     Term,
     Unknown,
@@ -55,11 +56,11 @@ def _joined(answers: Iterator[bool | None]) -> bool | None:
 
 
 def _of(interpreter: Interpreter, model: Term, inside: frozenset[Scope]) -> bool | None:
-    if not isinstance(model, Instance):
+    if not isinstance(model, Instance | Receiver):
         return None
     if model.scope is not None:
         return False if model.scope in inside else _of_class(interpreter, model.scope, inside | {model.scope})
-    return _of_outside(interpreter, model, inside)
+    return _of_outside(interpreter, model, inside) if isinstance(model, Instance) else None
 
 
 def _of_outside(interpreter: Interpreter, model: Instance, inside: frozenset[Scope]) -> bool | None:

@@ -343,9 +343,15 @@ class Interpreter:
     def _global_name(self, name: str) -> Term:
         known = self._names.get((None, name))
         if known is None:
-            builtin = self.reference(f"builtins.{name}") if name in _BUILTINS else Unknown(None, name)
-            known = self._names[None, name] = self._starred(name) or builtin
+            known = self._names[None, name] = self._starred(name) or self._unbound(name)
         return known
+
+    def _unbound(self, name: str) -> Term:
+        """Return what a name is that nothing in the file binds: a fragment leaves out the imports that all know."""
+        if name in _BUILTINS:
+            return self.reference(f"builtins.{name}")
+        dotted = _CUSTOMARY.get(name)
+        return self.reference(dotted) if dotted is not None else Unknown(None, name)
 
     def _starred(self, name: str) -> Term | None:
         """Return what a name may come from where modules were imported with a star."""
@@ -369,6 +375,8 @@ class Interpreter:
 
 
 _BUILTINS = set(dir(builtins))
+_CUSTOMARY = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional"}
+"""What names mean that are used without an import, in code that was copied out of a file or of a documentation."""
 
 
 def interpretation(source: SourceFile) -> Interpreter:

@@ -273,6 +273,28 @@ import torch
 def far(x):
     return torch.log(10 + x) + torch.exp(x) - 2 + torch.log(1 + torch.cosh(x))
 """,
+        # degrees, which a function of another file counts
+        """\
+# file: counting.py
+import torch
+
+
+def degree(index, nodes):
+    return torch.zeros(nodes).scatter_add_(0, index, torch.ones(index.size(0)))
+
+
+# file: scaling.py
+import torch
+from torch import nn
+
+from counting import degree
+
+
+class Scaler(nn.Module):
+    def forward(self, out, index):
+        deg = degree(index, out.size(0)).view(-1, 1)
+        return out * torch.log(deg + 1)
+""",
     ]
 
     def check(self, source: SourceFile) -> Iterator[Report]:
@@ -280,7 +302,11 @@ def far(x):
         operations = source.ask(facts.operations)
         for site, logarithm in operations.named("log", "log2", "log10"):
             small = _added_to_one(logarithm.operands[0]) if logarithm.operands else None
-            if small is not None and _matters(source, site, logarithm, small):
+            if (
+                small is not None
+                and not _is_called_whole(source, logarithm)
+                and _matters(source, site, logarithm, small)
+            ):
                 advice = "log1p keeps them" if logarithm.name == "log" else "log1p(x) / log(base) keeps them"
                 yield Report(
                     site.node,
@@ -396,6 +422,13 @@ def _is_whole(source: SourceFile, term: Term) -> bool:
             case _:
                 pass
     return False
+
+
+def _is_called_whole(source: SourceFile, logarithm: Operation) -> bool:
+    """Whether the code writes `deg + 1`: a function of another file that counts is known by its result."""
+    written = facts.spelling.written_operand(logarithm)
+    sides = _sides(written, "Add") or ()
+    return any(type(side).__name__ == "Name" and _WHOLE.search(source.code(side)) for side in sides)
 
 
 _GRIDS = {"arange", "linspace", "meshgrid"}

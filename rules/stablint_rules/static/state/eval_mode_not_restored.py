@@ -28,7 +28,8 @@ class EvalModeNotRestored(StaticRule):
     after which the next `backward()` is reached in evaluation mode. The receiver must be the model that
     trains: EMA copies, teachers, feature extractors and frozen parts are left alone.
 
-    It also reports a module that defines a `train` of its own which does not set the mode.
+    It also reports a module that defines a `train` of its own which does not set the mode; where no
+    layer is known that has one, that is a note.
 
     ## Why it is bad
 
@@ -293,6 +294,23 @@ class Net(nn.Module):
     def train(self, x, y):  # flagged
         self.optimizer.zero_grad()
         F.cross_entropy(self(x), y).backward()
+        self.optimizer.step()
+""",
+        # a fragment, with a train() of its own; the imports are left out
+        """\
+class Regressor(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+
+    def forward(self, x):
+        return self.layers(x)
+
+    def train(self, x, y):  # flagged
+        loss = F.mse_loss(self.forward(x), y)
+        self.optimizer.zero_grad()
+        loss.backward()
         self.optimizer.step()
 """,
     ]
@@ -991,8 +1009,9 @@ def _overridden(source: SourceFile) -> Iterator[Report]:
             continue
         text = source.code(function.node)
         if "super" not in text and ".train(" not in text and "pass" not in text:
+            heeds = facts.modality.heeds_mode(interpreter, interpreter.receiver(scope))
             yield Report(
                 function.node,
                 "this replaces `nn.Module.train`, which `eval()` calls: the mode of the model cannot be set",
-                severity=Severity.WARNING,
+                severity=Severity.WARNING if heeds else Severity.NOTE,
             )
