@@ -92,7 +92,7 @@ from torch import nn
 
 def token_loss(logits, labels, reduction="sum", average=False):
     losses = F.cross_entropy(logits, labels, reduction="none")
-    mask = labels != -100
+    mask = labels > 0
     if average:
         return (losses * mask).sum() / mask.sum()
     if reduction == "mean":
