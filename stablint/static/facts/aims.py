@@ -97,7 +97,7 @@ def _taken_apart(
     match term:
         case Either():
             parts = _rounds(term)
-        case Display(items=parts):
+        case Display(items=parts) if parts:  # else something was put into it that nobody has seen
             pass
         case Operation(name="setitem", operands=(inner, value)):
             parts = (inner,) if _copies(inner) else (value, inner)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import libcst as cst
 
+from stablint.static.facts.aims import aims
 from stablint.static.facts.classes import receiver_name
 from stablint.static.facts.evaluation import Values, values
 from stablint.static.facts.scopes import Scope, syntax
@@ -50,6 +51,8 @@ class Fill:
     """False where only the name of what is called says that it may write."""
     kind: Literal["values", "change", "freeze"] = "values"
     """Whether it gives new values, changes those that are there, or says that they are not to be trained."""
+    is_said: bool = True
+    """False where nothing says so: what is unknown gets a part of something."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,6 +130,8 @@ def _stored(source: SourceFile) -> Iterator[Fill]:
     for store in source.ask(syntax).stores:
         target = store.target
         base = known.of(target.value)
+        if _is_entry(target) and not _is_rooted(base):
+            continue  # a dict, a mask, a memory of experience: weights are not filled one by one
         name = target.attr.value if isinstance(target, cst.Attribute) else ""
         if name == "requires_grad":
             yield Fill(store.statement, store.scope, store.statement, (base,), kind="freeze")
@@ -134,6 +139,23 @@ def _stored(source: SourceFile) -> Iterator[Fill]:
             yield Fill(store.statement, store.scope, store.statement, (base,))
         elif not isinstance(target.value, cst.Name) or target.value.value != receiver_name(store.scope):
             yield Fill(store.statement, store.scope, store.statement, (Attribute(base, name),))
+
+
+def _is_entry(target: cst.BaseExpression) -> bool:
+    """Whether a target is one entry, not a slice: `state["name"]`, `mask[i, j]`, `memory[step]`."""
+    return isinstance(target, cst.Subscript) and all(
+        isinstance(part.slice, cst.Index) and not isinstance(part.slice.value, cst.Ellipsis)
+        for part in target.slice
+    )
+
+
+def _is_rooted(term: Term) -> bool:
+    """Whether something is an object that is known, or a part of one, or an attribute of anything."""
+    while isinstance(term, Operation) and term.name == "setitem":
+        term = term.operands[0]
+    return any(
+        aim.path or aim.listing or not isinstance(aim.root, Call | Unknown | Parameter) for aim in aims(term)
+    )
 
 
 def _frozen(source: SourceFile) -> Iterator[Fill]:
@@ -164,14 +186,12 @@ def _called(site: Site) -> Iterator[Fill]:
         targets.append(parameters_of(resolve(term.callee.base), site.node))
     arguments = (*term.positional, *term.keywords.values())
     for given in (option for argument in arguments for option in options(resolve(argument))):
-        if isinstance(given, Operation | Attribute) or (
-            isinstance(given, Item) and (says_so or _is_part(given))
-        ):
+        if isinstance(given, Operation | Attribute | Item):
             targets.append(given)
         elif says_so and isinstance(given, Instance | Receiver | Parameter):
             targets.append(parameters_of(given, site.node))
     if targets:
-        yield Fill(site.node, site.scope, site.statement, tuple(targets), is_certain=False)
+        yield Fill(site.node, site.scope, site.statement, tuple(targets), is_certain=False, is_said=says_so)
 
 
 def _elsewhere(source: SourceFile, known: Values) -> Iterator[Fill]:
@@ -184,8 +204,10 @@ def _elsewhere(source: SourceFile, known: Values) -> Iterator[Fill]:
         if scope.name == "forward" or not isinstance(node, cst.Call):
             continue
         targets: list[Term] = []
+        is_said = False
         for function, call in invoked.items():
             says_so = _INITIALISING.search(function.name) is not None
+            is_said |= says_so
             for given in (call.receiver, *call.given.values()):
                 for option in options(known.resolve(given)) if given is not None else ():
                     if isinstance(option, Operation | Attribute | Item):
@@ -193,23 +215,17 @@ def _elsewhere(source: SourceFile, known: Values) -> Iterator[Fill]:
                     elif says_so and isinstance(option, Instance | Receiver | Parameter):
                         targets.append(parameters_of(option, node))
         if targets:
-            yield Fill(node, scope, statement, tuple(targets), is_certain=False)
-
-
-def _is_part(given: Item) -> bool:
-    """Whether an element is one of something known: what is shown of `info["reward"]` is no weight."""
-    base: Term = given
-    while isinstance(base, Item):
-        base = base.base
-    return not isinstance(base, Call | Unknown)
+            yield Fill(node, scope, statement, tuple(targets), is_certain=False, is_said=is_said)
 
 
 def _name(callee: Term) -> str:
-    return getattr(callee, "name", "") or getattr(callee, "label", "") or getattr(callee, "dotted", "")
+    name: str = getattr(callee, "name", "") or getattr(callee, "label", "") or getattr(callee, "dotted", "")
+    return name.removeprefix("super().")
 
 
 _KEEPING = words(
-    "register_parameter register_buffer register_module add_module append extend insert add_param_group"
+    "_load_from_state_dict register_parameter register_buffer register_module add_module append extend insert "
+    "add_param_group"
 )
 
 

@@ -19,11 +19,13 @@ from stablint.static.facts.narrowing import Candidate, passes, scope_of
 from stablint.static.facts.terms import (
     Attribute,
     Call,
+    Display,
     Instance,
     Item,
     Operation,
     Parameter,
     Receiver,
+    Reference,
     Term,
     Unknown,
     options,
@@ -117,7 +119,7 @@ class _Following:
     def _aimed(self, fill: Fill, aim: Aim) -> set[tuple[cst.CSTNode, str]] | None:
         """Return what an aim hits; None where its root is not known."""
         root = aim.root
-        if "grad" in aim.path:
+        if "grad" in aim.path or (aim.listing == "parameters" and aim.path) or _is_weightless(fill, aim):
             return set()
         if isinstance(root, Parameter) and root.function in self.applied:
             bases = self.applied[root.function]
@@ -131,7 +133,7 @@ class _Following:
             is_tensor = root.name == "parameter" or root.name in CREATIONS or is_sized(root)
             return {(root.node, "")} if is_tensor else set()
         if not isinstance(root, Instance | Receiver):
-            return None if isinstance(root, Parameter | Unknown | Call) else set()
+            return None if isinstance(root, Parameter | Unknown | Call | Display) else set()
         if aim.inner:
             return set()
         inside = self.contents.of(root)
@@ -173,6 +175,18 @@ class _Following:
                     elif isinstance(option, Instance):
                         hits |= self._part(option, path[1:]) or set()
         return hits
+
+
+def _is_weightless(fill: Fill, aim: Aim) -> bool:
+    """Whether a bare tensor is no weight: one that a forward works with, one shown somewhere, an array of numpy."""
+    if aim.path or aim.listing or not isinstance(aim.root, Parameter | Unknown | Call):
+        return False
+    callee = aim.root.callee if isinstance(aim.root, Call) else None
+    return (
+        fill.scope.name == "forward"
+        or not fill.is_said
+        or (isinstance(callee, Reference) and callee.dotted.startswith(("numpy.", "builtins.")))
+    )
 
 
 def _looked_up(aim: Aim) -> Instance | Receiver | None:
