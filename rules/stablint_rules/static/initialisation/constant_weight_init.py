@@ -293,6 +293,35 @@ class Encoder(nn.Module):
         x = torch.relu(self.conv2(x))
         return self.fc(x.mean((2, 3)))
 """,
+        # What a loop keeps for itself, or reports, is no weight.
+        """\
+import torch
+from torch import nn
+
+
+def layer(made):
+    torch.nn.init.zeros_(made.weight)  # flagged
+    return made
+
+
+class Agent(nn.Module):
+    def __init__(self, seen):
+        super().__init__()
+        self.body = nn.Sequential(layer(nn.Linear(seen, 64)), nn.Tanh(), layer(nn.Linear(64, 2)))
+
+    def forward(self, x):
+        return self.body(x)
+
+
+def play(make, writer, steps):
+    games, agent = make(), Agent(4)
+    memory = games.memory()
+    for step in range(steps):
+        shown, info = games.step(agent(memory[step]))
+        memory[step] = shown
+        info["length"] = step
+        writer.add_scalar("reward", info["reward"][0], step)
+""",
     ]
 
     good = [

@@ -308,6 +308,41 @@ class Affine(nn.Module):
     def forward(self, x):
         return x * self.gain if self.bias is None else x * self.gain + self.bias
 """,
+        # A run that goes on where another was saved, what a forward works with, what a loop keeps for itself.
+        """\
+import torch
+from torch import nn
+
+
+class Memory(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.memory = nn.Parameter(torch.empty(n))  # flagged
+        self.register_parameter("gain", nn.Parameter(torch.empty(n)))  # flagged
+
+    def forward(self, x, mask):
+        x.masked_fill_(mask, 0.0)
+        return torch.cat([x, self.memory * self.gain])
+
+
+class Trainer:
+    def __init__(self, wrap):
+        self.model = wrap(Memory(4))
+        self.kept = []
+
+    def train(self, rounds, runs):
+        state = runs.start()
+        for i in range(rounds):
+            state["round"] = i
+            info = runs.step(state)
+            runs.report(info["reward"][i])
+
+    def save(self, path):
+        torch.save(self.model.state_dict(), path)
+
+    def load(self, path):
+        self.model.load_state_dict(torch.load(path, weights_only=True))
+""",
     ]
 
     good = [
@@ -770,6 +805,40 @@ class Layer(nn.Module):
         self.c = nn.Parameter(torch.full((m,), 0.1))
         self.d = nn.Parameter(torch.rand(n, m).mul_(0.1))
 """,
+        # A list that grows.
+        """\
+import torch
+from torch import nn
+
+
+class Heads(nn.Module):
+    def __init__(self, n, sizes):
+        super().__init__()
+        self.tables = nn.ParameterList()
+        for i in range(len(sizes)):
+            self.tables.append(nn.Parameter(torch.FloatTensor(sizes[i], n)))
+            nn.init.uniform_(self.tables[i])
+""",
+        # A model whose weights come from a file in every run, and one whose weights are those of such a model.
+        """\
+import torch
+from torch import nn
+
+
+class Scale(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.scale = nn.Parameter(torch.empty(n))
+
+    def forward(self, x):
+        return x * self.scale
+
+
+model = Scale(4)
+model.load_state_dict(torch.load("weights.pt", weights_only=True))
+copy = Scale(4)
+copy.load_state_dict(model.state_dict())
+""",
         # A function that fills the tensor in place and returns it.
         """\
 import torch
@@ -967,6 +1036,21 @@ def _is_filled(
 
 
 def _is_optional_loading(source: SourceFile, fill: Any) -> bool:
+    """Whether a checkpoint is loaded in some runs only: on a condition, or to go on where a run was saved."""
     callee = getattr(fill.node, "func", None)
-    is_loading = getattr(getattr(callee, "attr", None), "value", "") == "load_state_dict"
-    return is_loading and any(True for _ in facts.guards.around(source, fill.statement))
+    name = getattr(getattr(callee, "attr", callee), "value", "")
+    if "load" not in str(name):
+        return False
+    if any(True for _ in facts.guards.around(source, fill.statement)):
+        return True
+    argument = source.code(fill.node.args[0].value) if fill.node.args else ""
+    return name == "load_state_dict" and (argument.endswith(".state_dict()") or _is_resumed(source, fill))
+
+
+def _is_resumed(source: SourceFile, fill: Any) -> bool:
+    """Whether a method loads what another method of its class saves."""
+    owner = fill.scope.owner
+    saved = source.ask(facts.syntax).calls.get("state_dict", ())
+    return owner is not None and any(
+        call.scope.owner is owner and call.scope is not fill.scope for call in saved
+    )
