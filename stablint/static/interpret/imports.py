@@ -10,12 +10,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from stablint.static.facts.terms import ClassObject, Closure, Constant, Display, Reference, Term, Unknown
+from stablint.static.project.cycles import CircleError
 from stablint.static.torch_api import MODULE_BASES, canonical, kind, signature
 
 if TYPE_CHECKING:
     from stablint.static.facts.scopes import Scope
     from stablint.static.interpret.interpreter import Interpreter
     from stablint.static.project.modules import Module
+    from stablint.static.project.project import Project
     from stablint.static.source import SourceFile
 
 
@@ -84,22 +86,32 @@ def _exported(importer: SourceFile, module: Module, name: str) -> Term | None:
     if project is None or source is None or module.path is None:
         return None
     key = (module.path, name)
-    is_running = key in project.names.running
-    if is_running and project.submodule(importer, module, name) is not None:
-        return None  # `from . import net` in a package that binds the name by nothing else
-    project.names.met(key)
-    if not is_running and key not in project.exported:
-        project.names.enter(key)
-        is_circular = True
-        outer = project.ways.begin(key)
-        try:
-            found = _bound(_interpreter_of(source), name)
-        finally:
-            is_circular = project.names.leave()
-            project.ways.go_back(outer)
-        project.exported[key] = Unknown(None, name) if is_circular else found
-    project.ways.took(importer, key)
-    return project.exported.get(key, Unknown(None, name))
+    if key in project.cycles.running:
+        if project.submodule(importer, module, name) is not None:
+            return None  # `from . import net` in a package that binds the name by nothing else
+        raise CircleError(key)
+    try:
+        if key not in project.exported:
+            _find(project, source, key)
+    finally:
+        project.ways.took(importer, key)
+    return project.exported[key]
+
+
+def _find(project: Project, source: SourceFile, key: tuple[str, str]) -> None:
+    circle: CircleError | None = None
+    outer = project.ways.begin(key)
+    project.cycles.running.append(key)
+    try:
+        found = _bound(_interpreter_of(source), key[1])
+    except CircleError as met:
+        circle, found = met, Unknown(None, key[1])
+    finally:
+        project.cycles.running.pop()
+        project.ways.go_back(outer)
+    project.exported[key] = found
+    if circle is not None and circle.at != key:
+        raise circle
 
 
 def _bound(interpreter: Interpreter, name: str) -> Term | None:

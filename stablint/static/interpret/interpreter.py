@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ from stablint.static.interpret.invocations import Invocation
 from stablint.static.interpret.methods import is_class_method, is_static
 from stablint.static.interpret.statements import grad_mode, run_suite
 from stablint.static.nodes import all_parameters, dotted_name, suite_of
+from stablint.static.project.cycles import CircleError
 from stablint.static.torch_api import canonical, kind, operation, signature
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ Place = cst.BaseExpression | cst.AugAssign
 
 _DEEPEST_CALL = 30
 """Calls of functions of the file are followed this deep; below, what they return is unknown."""
+_MOST_RUNNING = 500
+"""The same for all imported files together: so deep that no project comes there, or it would matter who asks first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +56,18 @@ class Outcome:
     returns: Term
     env: Environment
     is_generator: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Methods:
+    """All the methods of a class, as one thing to find out."""
+
+    owner: Scope
+
+    @property
+    def top(self) -> Scope:
+        """The module that the class is in."""
+        return self.owner.top
 
 
 class Interpreter:
@@ -81,7 +97,7 @@ class Interpreter:
         """Which functions of the file the call of this id runs, and with what."""
         self.hierarchy = Hierarchy(self)
         self.project = source.project
-        self.cycles: Cycles[Scope] | None = None
+        self.cycles: Cycles | None = None
         """Where the file is an imported one: functions are interpreted in any order, and circles must not matter."""
         if self.project is not None and source.is_imported:
             self.project.belongs(syntax.module, source)
@@ -98,6 +114,7 @@ class Interpreter:
         self._members: dict[tuple[Scope, str], Term] = {}
         self._stand_ins: dict[Parameter, Instance | None] = {}
         self._resolving: set[tuple[Scope, str]] = set()
+        self._begun: set[Scope] = set()
 
     def home(self, scope: Scope) -> Interpreter:
         """Return the interpreter of the file that a scope is of."""
@@ -136,32 +153,76 @@ class Interpreter:
         self.outcomes[scope] = result
         return result
 
-    def _shared_outcome(self, scope: Scope, cycles: Cycles[Scope]) -> Outcome | None:
-        """Return the outcome of a scope of an imported file: the same, whoever asks for it first."""
-        cycles.met(scope)
+    def _shared_outcome(self, scope: Scope, cycles: Cycles) -> Outcome | None:
+        """Return the outcome of a scope of an imported file: the same, whoever asks for it first.
+
+        A module runs before its functions, and the methods of a class one after the other: what they ask of each
+        other they then find as it is at that time, every time.
+        """
+        owner = scope if scope.kind == "class" else self.hierarchy.class_around(scope)
+        if owner is not None:
+            self.begin_class(owner)
+        elif scope.kind != "module":
+            self.begin()
         known = self.outcomes.get(scope)
         if known is not None:
             return known
-        if scope in cycles.running or len(cycles.running) >= _DEEPEST_CALL:
+        if scope in cycles.running:
+            if owner is None or Methods(owner) not in cycles.running:
+                raise CircleError(scope)
             return None
-        if scope.kind != "module":
-            self.outcome(self.syntax.module)
-            if scope in self.outcomes:
-                return self.outcomes[scope]
-        cycles.enter(scope)
+        return self._found(scope, cycles) if len(cycles.running) < _MOST_RUNNING else None
+
+    def begin(self) -> None:
+        """See to it that an imported module has run before anything of it is looked at."""
+        module = self.syntax.module
+        if self.cycles is None or module in self.outcomes:
+            return
+        if not self.cycles.is_running(module, lambda one: getattr(one, "top", None) is module):
+            self._found(module, self.cycles)
+
+    def begin_class(self, owner: Scope) -> None:
+        """See to it that the body of an imported class and its methods have been interpreted, in their order."""
+        self.begin()
+        if self.cycles is None or owner in self._begun:
+            return
+        methods = Methods(owner)
+        if self.cycles.is_running(methods, lambda one: self._is_in_class(one, owner)):
+            return
+        parts = [owner, *(one for one in owner.children if one.kind == "function")]
+        parts.sort(key=lambda one: one is not owner and one.name != "__init__")
+        self.cycles.running.append(methods)
+        try:
+            for part in parts:
+                try:
+                    self.outcome(part)
+                except CircleError as met:
+                    if met.at != methods:
+                        raise
+        finally:
+            self.cycles.running.pop()
+            self._begun.add(owner)
+
+    def _is_in_class(self, one: Hashable, owner: Scope) -> bool:
+        return one is owner or (isinstance(one, Scope) and self.hierarchy.class_around(one) is owner)
+
+    def _found(self, scope: Scope, cycles: Cycles) -> Outcome:
         frame = self.frames[scope] = Frame(scope)
-        is_circular = True
+        circle: CircleError | None = None
         assert self.project is not None
         way = self.project.ways.leave()
+        cycles.running.append(scope)
         try:
             result = self._run(scope, frame)
-        finally:
-            is_circular = cycles.leave()
-            self.project.ways.go_back(way)
-        if is_circular and scope.kind != "module":
-            frame.env = {}
+        except CircleError as met:
+            circle, frame.env = met, {}
             result = Outcome(Unknown(None, scope.name), frame.env, False)
+        finally:
+            cycles.running.pop()
+            self.project.ways.go_back(way)
         self.outcomes[scope] = result
+        if circle is not None and circle.at is not scope:
+            raise circle
         return result
 
     def _run(self, scope: Scope, frame: Frame) -> Outcome:
@@ -300,8 +361,10 @@ class Interpreter:
         return term
 
     def value_in_module(self, name: str) -> Term:
-        """Return what a name of the module holds when the module has run."""
+        """Return what a name of the module holds when the module has run, to another file."""
         module = self.syntax.module
+        if self.cycles is not None and module in self.cycles.running:
+            raise CircleError(module)
         return self._name_in(module, name, module.bindings[name], Frame(module, None))
 
     def attribute_of(self, base: Term, name: str, node: cst.CSTNode | None) -> Attribute:
@@ -322,6 +385,8 @@ class Interpreter:
         return self._global_name(name)
 
     def _name_in(self, scope: Scope, name: str, bindings: list[Binding], frame: Frame) -> Term:
+        if scope.kind == "module":
+            self.begin()
         home = self.frames.get(scope)
         if home is None and scope.kind == "module":
             self.outcome(scope)

@@ -85,8 +85,10 @@ def call_closure(
     if is_class_method(function) and getattr(closure.receiver, "scope", None) is not function.owner:
         return Unknown(node)  # what it makes for a subclass
     interpreter.expanding.append(function)
-    result = substitution.rebuild(outcome.returns)
-    interpreter.expanding.pop()
+    try:
+        result = substitution.rebuild(outcome.returns)
+    finally:
+        interpreter.expanding.pop()
     return Repeated(result, node, lazy=True) if outcome.is_generator else result
 
 

@@ -66,14 +66,27 @@ def class_member(interpreter: Interpreter, base: ClassObject, name: str, node: c
 
 def _attribute_held(interpreter: Interpreter, scope: Scope, name: str) -> Term | None:
     interpreter = interpreter.home(scope)
+    for one in interpreter.hierarchy.lineage(scope):
+        interpreter.home(one).begin_class(one)
     key = (scope, name)
     if key in interpreter._members:
         return interpreter._members[key]
     if key in interpreter._resolving:
         return None
     interpreter._resolving.add(key)
+    try:
+        held, is_complete = _written(interpreter, scope, name)
+    finally:
+        interpreter._resolving.discard(key)
+    if is_complete and held is not None:
+        interpreter._members[key] = held
+    return held
+
+
+def _written(interpreter: Interpreter, scope: Scope, name: str) -> tuple[Term | None, bool]:
+    """Return what the methods of a class leave in an attribute, and whether all of them are done."""
     held: list[Term] = []
-    complete = True
+    is_complete = True
     for one in interpreter.hierarchy.lineage(scope):
         for function in one.children:
             if function.kind != "function" or (path := f"{first_parameter(function)}.{name}") == f".{name}":
@@ -81,7 +94,7 @@ def _attribute_held(interpreter: Interpreter, scope: Scope, name: str) -> Term |
             if function.name != "__init__" and path not in function.writes:
                 continue
             env, finished = _env_of(interpreter, function)
-            complete = complete and finished
+            is_complete = is_complete and finished
             if env is not None and path in env:
                 held.append(env[path])
         if not held:
@@ -90,11 +103,7 @@ def _attribute_held(interpreter: Interpreter, scope: Scope, name: str) -> Term |
                 held.append(outcome.env[name])
         if held:
             break
-    interpreter._resolving.discard(key)
-    result = join(*held) if held else None
-    if complete and result is not None:
-        interpreter._members[key] = result
-    return result
+    return (join(*held) if held else None), is_complete
 
 
 def _env_of(interpreter: Interpreter, function: Scope) -> tuple[Environment | None, bool]:

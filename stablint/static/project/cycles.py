@@ -1,52 +1,32 @@
-"""Functions of several files that call each other in a circle, and names that mean each other: they are unknown.
+"""Functions of several files that call each other in a circle, names that mean each other: they are unknown.
 
-Tarjan's algorithm for strongly connected components, on the calls as they are met: which of the functions is asked
-for first must not matter.
+It must not matter which of them is asked for first.  So nothing is ever made of half a result: who asks for what is
+being found out ends all that stands between, each unknown from then on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Generic, TypeVar
-
-T = TypeVar("T", bound=Hashable)
+from collections.abc import Callable, Hashable
 
 
-class Cycles(Generic[T]):
-    """The functions that are being interpreted, each with the outermost one that it leads back to."""
+class CircleError(Exception):
+    """Something is asked for by what it asks itself."""
+
+    def __init__(self, at: Hashable) -> None:
+        super().__init__("a circle")
+        self.at = at
+
+
+class Cycles:
+    """What is being found out: each is asked for by the one before."""
 
     def __init__(self) -> None:
-        self.running: list[T] = []
-        self._lowest: list[int] = []
-        self._open: dict[T, int] = {}
-        """Functions that are done and lead back to one that is not."""
+        self.running: list[Hashable] = []
 
-    def enter(self, scope: T) -> None:
-        """Begin with a function."""
-        self.running.append(scope)
-        self._lowest.append(len(self._lowest) + 1)
-
-    def met(self, scope: T) -> None:
-        """Note a call of a function that is being interpreted, or that leads back to one."""
-        if not self._lowest:
-            return
-        lowest = self._open.get(scope)
-        if lowest is None:
-            if scope not in self.running:
-                return
-            lowest = self.running.index(scope)
-        self._lowest[-1] = min(self._lowest[-1], lowest)
-
-    def leave(self) -> bool:
-        """End the function that was begun last; say whether it is in a circle."""
-        scope = self.running.pop()
-        lowest = self._lowest.pop()
-        place = len(self.running)
-        if lowest > place:
+    def is_running(self, one: Hashable, belongs: Callable[[Hashable], bool]) -> bool:
+        """Whether something is being found out, and is asked for by parts of itself alone; else it is a circle."""
+        if one not in self.running:
             return False
-        if lowest < place:
-            self._open[scope] = lowest
-            self._lowest[-1] = min(self._lowest[-1], lowest)
-        else:
-            self._open = {one: to for one, to in self._open.items() if to < place}
+        if not all(map(belongs, self.running[self.running.index(one) + 1 :])):
+            raise CircleError(one)
         return True

@@ -53,9 +53,7 @@ class Project:
         """What was found for a name of a module, by the path of its file."""
         self.ways = Ways()
         self._told: dict[str, tuple[int, int]] = {}
-        self.cycles: Cycles[Scope] = Cycles()
-        self.names: Cycles[tuple[str, str]] = Cycles()
-        """The names that are being followed, as in `exported`."""
+        self.cycles = Cycles()
 
     def adopt(self, source: SourceFile) -> None:
         """Let a file that is to be checked see the project, and share its tree with those that import it."""
