@@ -70,8 +70,9 @@ class MissingEvalMode(StaticRule):
     anew. Functions whose name says so (`mc_dropout`, `update_bn`) are not reported, and neither is what
     runs beside `backward()` (targets, rollouts) or is given random numbers (samples of a GAN).
 
-    A model that comes from elsewhere and is not known is not reported, and neither are models that a
-    framework switches (Lightning, Ignite, skorch, fastai).
+    A model that comes from elsewhere and is not known is not reported, but for a note where weights are
+    loaded into it and the file never speaks of `eval` or `train`; neither are models that a framework
+    switches (Lightning, Ignite, skorch, fastai).
 
     ## Fix safety
 
@@ -409,6 +410,23 @@ def run(train_loader, test_loader):
     with torch.no_grad():
         for x, y in test_loader:
             print(F.mse_loss(model(x)[0], y))  # flagged
+""",
+        # a model from elsewhere that is given weights and never a mode: a note
+        """\
+import torch
+
+from model import create_model
+
+
+def select(loader, path, device):
+    model = create_model(num_classes=5).to(device)
+    model.load_state_dict(torch.load(path, map_location=device))
+    wrong = []
+    with torch.no_grad():
+        for images, labels in loader:
+            guess = model(images.to(device)).argmax(1)  # flagged
+            wrong += (guess.cpu() != labels).tolist()
+    return wrong
 """,
     ]
 
@@ -1058,6 +1076,29 @@ def run(trainer, file, loader):
         for x in loader:
             print(net(x))
 """,
+        # models from elsewhere: handed to what may set the mode, in eval mode already, run with a graph
+        """\
+import torch
+from transformers import AutoModel
+
+from engine import prepare
+from model import create_model
+
+
+def first(x, path):
+    model = create_model()
+    model.load_state_dict(torch.load(path))
+    prepare(model)
+    with torch.no_grad():
+        return model(x)
+
+
+def second(x, path):
+    model = AutoModel.from_pretrained("bert-base-uncased")
+    model.load_state_dict(torch.load(path))
+    with torch.no_grad():
+        return model(x)
+""",
     ]
 
     def check(self, source: SourceFile) -> Iterator[Report]:
@@ -1076,6 +1117,8 @@ def run(trainer, file, loader):
                         seen.add(node)
                         yield from _report(source, model, event, above, node)
         yield from _set_to_train(source)
+        if shape.identifiers.isdisjoint({"eval", "train"}):
+            yield from _made_elsewhere(source)
 
 
 def _may_evaluate(shape: Syntax) -> bool:
@@ -1492,6 +1535,60 @@ def _set_to_train(source: SourceFile) -> Iterator[Report]:
             yield Report(
                 event.node, "`train()` begins an evaluation: `eval()` is what makes the model ready for it"
             )
+
+
+def _made_elsewhere(source: SourceFile) -> Iterator[Report]:
+    """Report the first use under no_grad of a model from elsewhere with loaded weights, where no mode is ever set."""
+    calls = source.ask(facts.operations).calls
+    loaded = [_callee(site.raw) for site in calls.get("load_state_dict", ())]
+    models = {
+        base
+        for one in loaded
+        if isinstance(one, facts.terms.Attribute) and _is_made_outside(base := one.base)
+    }
+    if not models:
+        return
+    for name, sites in calls.items():
+        if _MAY_SET_MODE.search(name) and any(_is_handed(site.raw, models) for site in sites):
+            return
+    for site in (site for sites in calls.values() for site in sites):
+        if _callee(site.raw) in models and not _is_recorded(site.raw):
+            if not _ON_PURPOSE.search(site.scope.function.name):
+                yield Report(
+                    site.node,
+                    "no `eval()` comes before this evaluation: dropout and batch statistics act as in training, if the "
+                    "model has them",
+                    severity=Severity.NOTE,
+                    confidence=Confidence.LOW,
+                )
+            return
+
+
+def _callee(term: Term) -> Term | None:
+    return term.callee if isinstance(term, facts.terms.Call) else None
+
+
+def _is_recorded(term: Term) -> bool:
+    return isinstance(term, facts.terms.Call) and term.graph
+
+
+def _is_made_outside(term: Term) -> bool:
+    """Whether a function from elsewhere made something; the models of the Hugging Face hub come in eval mode."""
+    terms = facts.terms
+    while (
+        isinstance(term, terms.Operation)
+        and term.name in ("to", "cuda", "cpu", "float", "half")
+        and term.operands
+    ):
+        term = term.operands[0]
+    made = _callee(term)
+    return isinstance(made, terms.Reference) and not re.search(r"pretrained|hub|jit|^builtins", made.dotted)
+
+
+def _is_handed(call: Term, models: set[Term]) -> bool:
+    return isinstance(call, facts.terms.Call) and not models.isdisjoint(
+        (*call.positional, *call.keywords.values())
+    )
 
 
 def _is_other(source: SourceFile, scope: Scope) -> bool:
