@@ -190,3 +190,21 @@ def step(model, x, y, ignore_index=-100):
 )
 def test_what_only_leaves_out_ignored_labels_is_seldom_empty(test: str, severity: str) -> None:
     assert severities("mean-over-empty-selection", SELECTED.replace("TEST", test)) == [severity]
+
+
+LINEAR = """\
+from torch import nn
+
+class NAME(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 4))
+
+    def forward(self, x):
+        return self.layers(x)
+"""
+
+
+@pytest.mark.parametrize(("name", "severity"), [("Encoder", "warning"), ("DummyEncoder", "note")])
+def test_a_dummy_without_activations_is_a_note(name: str, severity: str) -> None:
+    assert severities("missing-nonlinearity", LINEAR.replace("NAME", name)) == [severity]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ class MissingNonlinearity(StaticRule):
     When the product of two matrices is meant: a deep linear network that is studied, a factor that is
     cut off after training. Not reported are a bottleneck narrower than what it stands between, a first
     layer without bias (low-rank factors are written so), layers that are made in different classes, and
-    a first layer whose output is used elsewhere too.
+    a first layer whose output is used elsewhere too. In a class that calls itself a dummy it is a note.
 
     ## Fix safety
     No fix is offered: which activation was meant is not known.
@@ -351,6 +352,7 @@ class Residual(nn.Module):
                 yield Report(
                     second.node if is_one_call else pair[1].node,
                     f"two linear layers with no activation between them are one{_count(first, second)}",
+                    severity=Severity.NOTE if _is_dummy(source, second) else None,
                     related=(Mark(first.node if is_one_call else pair[0].node, "the first layer"),),
                 )
 
@@ -395,6 +397,13 @@ def _scope(source: SourceFile, layer: Instance) -> object:
     site = source.ask(facts.operations).values.interpreter.sites.get(id(layer.node))
     model = source.ask(facts.models).around(site[1]) if site is not None else None
     return model.scope if model is not None else site[1].function if site is not None else None
+
+
+def _is_dummy(source: SourceFile, layer: Instance) -> bool:
+    """Whether the class says that it only stands in for a model: `DummyEncoder`, whose speed is measured."""
+    return (
+        re.search(r"dummy|fake|mock", getattr(_scope(source, layer), "name", ""), re.IGNORECASE) is not None
+    )
 
 
 def _size(layer: Instance, position: int) -> Term | None:
