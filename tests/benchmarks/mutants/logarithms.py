@@ -97,7 +97,7 @@ def _operand(text: Text, call: ast.Call, name: str) -> str:
     return ""
 
 
-@operator(b"log1p", "log1p-expm1", "naive-log-sum-exp")
+@operator(b"log1p", "rounding-next-to-one", "naive-log-sum-exp")
 def log_of_one_plus(text: Text) -> Iterator[Mutant]:
     """A small value is lost, where log1p of an exponential, or of its negative, is written as log(1 + x)."""
     for call in text.calls:
@@ -106,7 +106,7 @@ def log_of_one_plus(text: Text) -> Iterator[Mutant]:
             yield Mutant((replaced(text, call, f"torch.log(1 + {operand})"),), call.lineno, doubt)
 
 
-@operator(b"expm1", "log1p-expm1")
+@operator(b"expm1", "rounding-next-to-one")
 def exp_minus_one(text: Text) -> Iterator[Mutant]:
     """A small value is lost, wherever expm1 is written as exp(x) - 1."""
     for call in text.calls:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from stablint.finding import Applicability, Confidence, Severity
 from stablint.rule import ProposedFix, Replace, Report, StaticRule
 from stablint.static import facts
-from stablint.static.torch_api.groups import CREATIONS
+from stablint.static.torch_api.groups import CREATIONS, words
 from stablint.static.torch_api.kinds import kind
 from stablint.static.torch_api.purity import is_pure
 from stablint.static.torch_api.signatures import signature
@@ -595,7 +595,28 @@ def _is_useless(source: SourceFile, operation: Operation) -> bool:
         return False
     if not operation.dotted.startswith("torch.Tensor."):
         return True
-    return bool(operation.operands) and _is_tensor(operation.operands[0])
+    return bool(operation.operands) and (
+        _is_tensor(operation.operands[0]) or _only_tensors_can(operation)
+    )
+
+
+_OF_ONE = words("softmax log_softmax sigmoid relu rsqrt")
+_TENSORS_ALONE = _OF_ONE | words(
+    "masked_fill masked_scatter index_fill clamp clamp_min clamp_max unsqueeze type_as expand_as view_as triu tril"
+)
+"""Methods that nothing but tensors has, and no library's batch, frame or array; none moves, as `to` does."""
+
+
+def _only_tensors_can(operation: Operation) -> bool:
+    """Whether the name says it where nothing is known of the receiver; `builder.relu(x)` works on something else."""
+    terms = facts.terms
+    receiver = operation.operands[0]
+    is_unknown = isinstance(
+        receiver,
+        terms.Unknown | terms.Parameter | terms.Item | terms.Call | terms.Operation | terms.Attribute,
+    )
+    is_builder = operation.name in _OF_ONE and len(operation.operands) > 1
+    return is_unknown and operation.name in _TENSORS_ALONE and not is_builder
 
 
 def _is_in_place(operation: Operation) -> bool:
