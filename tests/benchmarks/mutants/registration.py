@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from mutants.bindings import parameters, traced
 from mutants.operator import Mutant, operator, removed, replaced, wrapped
 from mutants.text import Text, expression, method, spelled
 
@@ -48,12 +49,15 @@ def _is_literal(node: ast.expr) -> bool:
 
 
 MOVED, UNUSED = "the class moves it by hand", "the class does not read it"
+MOVES = ("to", "cuda", "type_as")
+UNKNOWN, NUMBER = "nothing in the class says that it is a tensor", "a number works on every device"
 
 
 @operator(b"register_buffer", "tensor-attribute-not-buffer")
 def attribute_for_buffer(text: Text) -> Iterator[Mutant]:
     """A tensor is neither moved nor saved with its module, wherever register_buffer becomes an assignment; in doubt
-    where the class moves it by hand or never reads it.
+    where the class moves it by hand or never reads it, where it is a number, which works on every device, and where
+    nothing says that it is a tensor: a parameter, or what an attribute that the class does not define gives.
     """
     for call in text.calls:
         owner = text.owner(call)
@@ -67,7 +71,7 @@ def attribute_for_buffer(text: Text) -> Iterator[Mutant]:
         if isinstance(value, ast.Constant) or ast.unparse(receiver) != "self" or own:
             continue
         body = ast.unparse(owner)
-        moved = any(f"self.{name.value}.{move}(" in body for move in ("to", "cuda", "type_as"))
+        moved = any(f"self.{name.value}.{move}(" in body for move in MOVES) or method(value, *MOVES)
         unused = f"self.{name.value}" not in body
         code = f"self.{name.value} = {text.code(value)}"
         doubt = MOVED if moved else UNUSED if unused else _doubt(text, value)
@@ -75,11 +79,23 @@ def attribute_for_buffer(text: Text) -> Iterator[Mutant]:
 
 
 def _doubt(text: Text, value: ast.expr) -> str:
-    function = text.function(value)
-    is_parameter = isinstance(value, ast.Name) and isinstance(function, ast.FunctionDef)
-    named = [each.arg for each in function.args.args] if isinstance(function, ast.FunctionDef) else []
-    given = is_parameter and isinstance(value, ast.Name) and value.id in named
-    return "nothing in the class says that it is a tensor" if given else ""
+    if isinstance(value, ast.Name) and value.id in parameters(text.function(value)):
+        return UNKNOWN
+    made = traced(text, value)
+    if not isinstance(made, ast.Call):
+        return ""
+    last = text.name(made.func).rpartition(".")[2]
+    if last == "tensor" and len(made.args) == 1 and isinstance(made.args[0], ast.Constant):
+        return NUMBER
+    return UNKNOWN if _is_given(text, made) else ""
+
+
+def _is_given(text: Text, made: ast.Call) -> bool:
+    """Tell whether a call is of an attribute of self that is no method of the class."""
+    owner, function = text.owner(made), made.func
+    is_own = isinstance(function, ast.Attribute) and ast.unparse(function.value) == "self"
+    methods = {each.name for each in owner.body if isinstance(each, ast.FunctionDef)} if owner else set()
+    return is_own and getattr(function, "attr", "") not in methods
 
 
 @operator(b"Parameter(", "parameter-wrapped-by-op")

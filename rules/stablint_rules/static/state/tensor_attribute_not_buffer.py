@@ -14,6 +14,7 @@ from stablint.static.torch_api.groups import CREATIONS, NO_GRAPH, RANDOM, UNINIT
 
 if TYPE_CHECKING:
     from stablint.static.facts.classes import Held, Model
+    from stablint.static.facts.scopes import Binding
     from stablint.static.facts.terms import Operation, Term
     from stablint.static.source import SourceFile
 
@@ -23,8 +24,8 @@ class TensorAttributeNotBuffer(StaticRule):
 
     ## What it does
 
-    In an `nn.Module`, reports an attribute that `__init__` sets to a new tensor and that another method
-    uses. What it costs depends on the tensor:
+    In an `nn.Module`, reports an attribute that `__init__`, or a method that it calls, sets to a new tensor
+    and that another method uses. What it costs depends on the tensor:
 
     - made with `requires_grad=True` and given to no optimizer of the file: never trained (an error);
     - updated by arithmetic on itself, as running statistics are: lost with every checkpoint (a warning);
@@ -221,6 +222,43 @@ class Positions(nn.Module):
     def forward(self, x):
         return x + self.table[: x.size(1)].to(x.device)
 """,
+        # learnt or not, and filled by another method
+        """\
+import torch
+from torch import nn
+
+class Residual(nn.Module):
+    def __init__(self, n, train_eps):
+        super().__init__()
+        if train_eps:
+            self.eps = nn.Parameter(torch.empty(n))
+        else:
+            self.eps = torch.empty(n)  # flagged
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        self.eps.data.fill_(0.1)
+
+    def forward(self, x):
+        return (1 + self.eps) * x
+""",
+        # made by a method that the constructor calls
+        """\
+import torch
+from torch import nn
+
+class Schedule(nn.Module):
+    def __init__(self, steps):
+        super().__init__()
+        self.make_schedule(steps)
+
+    def make_schedule(self, steps):
+        betas = torch.linspace(1e-4, 2e-2, steps)
+        self.kept = torch.cumprod(1 - betas, 0)  # flagged
+
+    def forward(self, x, t):
+        return x * self.kept[t].sqrt()
+""",
     ]
 
     fixed = [
@@ -340,6 +378,23 @@ class Positions(nn.Module):
 
     def forward(self, x):
         return x + self.table[: x.size(1)].to(x.device)
+""",
+        None,
+        """\
+import torch
+from torch import nn
+
+class Schedule(nn.Module):
+    def __init__(self, steps):
+        super().__init__()
+        self.make_schedule(steps)
+
+    def make_schedule(self, steps):
+        betas = torch.linspace(1e-4, 2e-2, steps)
+        self.register_buffer("kept", torch.cumprod(1 - betas, 0), persistent=False)  # flagged
+
+    def forward(self, x, t):
+        return x * self.kept[t].sqrt()
 """,
     ]
 
@@ -486,14 +541,39 @@ class Rotary(nn.Module):
             self.cached = torch.arange(len(x), device=x.device).unsqueeze(1).expand(len(x), x.size(1)).cos()
         return x * self.cached[: len(x)] + self.table(x.argmax(1))
 """,
+        # an empty one that fills up; made by a method of the constructor that moves it
+        """\
+import torch
+from torch import nn
+
+class Search(nn.Module):
+    def __init__(self, ids, device):
+        super().__init__()
+        self.overlap = torch.empty(0)
+        self.device = device
+        self.make_table(ids)
+
+    def make_table(self, ids):
+        self.table = torch.full((len(ids),), -1)
+        self.table = self.table.to(self.device)
+
+    def forward(self, x, step):
+        if step == 0:
+            self.overlap = torch.zeros_like(x)
+        else:
+            self.overlap[x > 0] = self.overlap[x > 0] * 0.5
+        return self.overlap + self.table
+""",
     ]
 
     def check(self, source: SourceFile) -> Iterator[Report]:
-        """Report each attribute made in `__init__` that holds a tensor, and is used later."""
+        """Report each attribute made in `__init__`, or by what that calls, that holds a tensor and is used later."""
         for model in source.ask(facts.models).by_class.values():
-            for held in model.held if model.is_certain else ():
-                made = _tensor_in(held.term) if held.method.name == "__init__" and held.lines else None
-                if made is not None and _is_used(source, model, held.name):
+            seen: set[str] = set()
+            for held in _constructed(source, model) if model.is_certain else ():
+                made = _tensor_in(source, model, held) if held.name not in seen else None
+                if made is not None and _is_used(source, model, held):
+                    seen.add(held.name)
                     yield from _report(source, model, held, made)
 
 
@@ -508,13 +588,39 @@ _SHOWN = re.compile(r"example|fixed|sample|valid|noise|vis|plot", re.IGNORECASE)
 """Random tensors of which samples are drawn that somebody looks at."""
 
 
-def _tensor_in(term: Term) -> Operation | None:
+def _constructed(source: SourceFile, model: Model) -> Iterator[Held]:
+    """Yield what the constructor leaves in attributes, then what the methods that it calls do."""
+    later: list[Held] = []
+    inits = [one for one in model.scope.children if one.kind == "function" and one.name == "__init__"]
+    code = source.code(inits[0].node) if inits else ""
+    for held in (one for one in model.held if one.lines):
+        if held.method.name == "__init__":
+            yield held
+        elif re.search(rf"\bself\.{held.method.name}\(", code) and not _is_moved(source, model, held):
+            later.append(held)
+    yield from later
+
+
+def _tensor_in(source: SourceFile, model: Model, held: Held) -> Operation | None:
     """Return what makes the tensor that a value is computed from; None where it may be something else."""
-    options = facts.terms.options(facts.evaluation.without_none(term))
-    if any(isinstance(one, facts.terms.Operation) and one.name in UNINITIALISED for one in options):
+    options = [
+        one
+        for one in facts.terms.options(facts.evaluation.without_none(held.term))
+        if not (isinstance(one, facts.terms.Operation) and one.name == "parameter")  # if it is to be learnt
+    ]
+    is_empty = any(isinstance(one, facts.terms.Operation) and one.name in UNINITIALISED for one in options)
+    if is_empty and not _is_filled(source, model, held.name, held.term):
         return None  # a place for what is computed later
     found = [_made(one, 40) for one in options]
-    return found[0] if all(found) else None
+    return found[0] if found and all(found) else None
+
+
+def _is_filled(source: SourceFile, model: Model, name: str, term: Term) -> bool:
+    """Whether a class writes its values into an attribute, as reset_parameters does; an empty one is for later."""
+    if any(_has_no_elements(one) for one in facts.terms.options(term)):
+        return False
+    written = rf"\bself\.{name}(\.data)?(\.(fill|zero|copy|normal|uniform)_\(|\[[^\n]*\] *[-+*/]?= )"
+    return re.search(written, source.code(model.scope.node)) is not None
 
 
 def _made(term: Term, depth: int) -> Operation | None:
@@ -547,15 +653,18 @@ def _is_number(made: Operation) -> bool:
     return is_empty or (made.name in _MAYBE_INDEX - {"arange"} and facts.terms.number(given[0]) is not None)
 
 
-def _is_used(source: SourceFile, model: Model, name: str) -> bool:
+def _is_used(source: SourceFile, model: Model, held: Held) -> bool:
     """Whether a method that computes something uses the attribute, and nothing registers one of its name."""
+    name = held.name
     family = source.ask(facts.models).family(model)
     registered = re.compile(rf"register_(buffer|parameter)\(\s*f?[\"']{name}[\"']")
     if any(registered.search(source.code(one.scope.node)) for one in family):
         return False
     methods = [method for one in family for method in one.scope.children if method.kind == "function"]
     return any(
-        not _OUTSIDE.fullmatch(method.name) and re.search(rf"\bself\.{name}\b", source.code(method.node))
+        method is not held.method
+        and not _OUTSIDE.fullmatch(method.name)
+        and re.search(rf"\bself\.{name}\b", source.code(method.node))
         for method in methods
     )
 
@@ -565,7 +674,7 @@ def _report(source: SourceFile, model: Model, held: Held, made: Operation) -> It
     if _wants_gradient(held.term):
         if not _is_optimised(source, model, held, made):
             message = f"`self.{name}` is no parameter: it gets gradients, and no optimizer gets it"
-            yield Report(held.lines[-1].node, message, severity=Severity.ERROR, confidence=Confidence.HIGH)
+            yield Report(_line(held, made).node, message, severity=Severity.ERROR, confidence=Confidence.HIGH)
         return
     if _is_state(source, model, held, made):
         severity, what = None, "its updates are in no checkpoint, and `.to(device)` leaves it behind"
@@ -579,11 +688,17 @@ def _report(source: SourceFile, model: Model, held: Held, made: Operation) -> It
         what = "`.to(device)` and `.half()` leave it behind"
     is_constant = what.startswith("`")
     yield Report(
-        held.lines[-1].node,
+        _line(held, made).node,
         f"`self.{name}` is a tensor and no buffer: {what}",
         severity=severity,
         fix=_fix(source, held, is_constant),
     )
+
+
+def _line(held: Held, made: Operation) -> Binding:
+    """Return the assignment that the tensor is written in, of several in branches."""
+    written = [line for line in held.lines if facts.statements.contains(line.node, made.node)]
+    return written[-1] if written else held.lines[-1]
 
 
 def _operations_in(term: Term) -> list[Operation]:
@@ -612,7 +727,7 @@ def _is_optimised(source: SourceFile, model: Model, held: Held, made: Operation)
 
 def _is_state(source: SourceFile, model: Model, held: Held, made: Operation) -> bool:
     """Whether another method computes the next value from the last one; an empty start is no statistic."""
-    if any(facts.terms.number(size) == 0 for size in (*made.operands, *made.positional)):
+    if _has_no_elements(made):
         return False
     in_place = re.compile(
         rf"\bself\.{held.name}(\.data)?(\.(mul_|add_|sub_|div_|lerp_|copy_)\(|(\[[^\n]*\])? *[-+*/]= )"
@@ -627,6 +742,11 @@ def _is_state(source: SourceFile, model: Model, held: Held, made: Operation) -> 
         if other.method.name != "__init__"
         for value in _computed(other.term)
     )
+
+
+def _has_no_elements(made: Term) -> bool:
+    sizes = (*made.operands, *made.positional) if isinstance(made, facts.terms.Operation) else ()
+    return any(facts.terms.number(size) == 0 for size in sizes)
 
 
 def _computed(term: Term) -> Iterator[Operation]:
