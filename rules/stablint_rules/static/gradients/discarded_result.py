@@ -25,8 +25,8 @@ class DiscardedResult(StaticRule):
     ## What it does
 
     Reports statements that are nothing but a call of a pure function of `torch` or
-    `torch.nn.functional`, or of a pure method of something known to be a tensor, without `out=` and
-    `inplace=True`.
+    `torch.nn.functional`, or of a pure method of something known to be a tensor, or of a method that only
+    tensors have (`softmax`, `masked_fill`), without `out=` and `inplace=True`.
 
     ## Why it is bad
 
@@ -206,6 +206,19 @@ def prepare(values, use_half: bool):
     batch.cuda(non_blocking=True)  # flagged
     return batch
 """,
+        # nothing is known of the receiver, but only tensors have such a method
+        """\
+import torch
+from einops import rearrange
+
+def attend(x, mask, weights, predict):
+    q, k, v = rearrange(x, "(t b) n -> t b n", t=3)
+    k.softmax(dim=-1)  # flagged
+    weights.masked_fill(mask, 0.0)  # flagged
+    start = predict(x)
+    start.clamp(-2, 2)  # flagged
+    return torch.einsum("bn,bm->nm", k, v) @ q * weights + start
+""",
     ]
 
     fixed = [
@@ -305,6 +318,18 @@ def prepare(values, use_half: bool):
     batch = batch.contiguous()
     batch = batch.cuda(non_blocking=True)  # flagged
     return batch
+""",
+        """\
+import torch
+from einops import rearrange
+
+def attend(x, mask, weights, predict):
+    q, k, v = rearrange(x, "(t b) n -> t b n", t=3)
+    k = k.softmax(dim=-1)  # flagged
+    weights = weights.masked_fill(mask, 0.0)  # flagged
+    start = predict(x)
+    start = start.clamp(-2, 2)  # flagged
+    return torch.einsum("bn,bm->nm", k, v) @ q * weights + start
 """,
     ]
 
@@ -574,6 +599,15 @@ def warm_up(a, b):
     print(product.clamp(min=0).sum())
     assert torch.relu(product).min() >= 0
 """,
+        # a builder of another library has methods of these names, too
+        """\
+import torch
+
+def export(builder, x):
+    builder.relu(x)
+    builder.softmax(builder.last)
+    return builder
+""",
     ]
 
     def check(self, source: SourceFile) -> Iterator[Report]:
@@ -595,9 +629,7 @@ def _is_useless(source: SourceFile, operation: Operation) -> bool:
         return False
     if not operation.dotted.startswith("torch.Tensor."):
         return True
-    return bool(operation.operands) and (
-        _is_tensor(operation.operands[0]) or _only_tensors_can(operation)
-    )
+    return bool(operation.operands) and (_is_tensor(operation.operands[0]) or _only_tensors_can(operation))
 
 
 _OF_ONE = words("softmax log_softmax sigmoid relu rsqrt")
@@ -610,13 +642,17 @@ _TENSORS_ALONE = _OF_ONE | words(
 def _only_tensors_can(operation: Operation) -> bool:
     """Whether the name says it where nothing is known of the receiver; `builder.relu(x)` works on something else."""
     terms = facts.terms
-    receiver = operation.operands[0]
+    receiver, name = (
+        operation.operands[0],
+        operation.dotted.rpartition(".")[2],
+    )  # a frame has `clip`, no `clamp`
     is_unknown = isinstance(
         receiver,
         terms.Unknown | terms.Parameter | terms.Item | terms.Call | terms.Operation | terms.Attribute,
     )
-    is_builder = operation.name in _OF_ONE and len(operation.operands) > 1
-    return is_unknown and operation.name in _TENSORS_ALONE and not is_builder
+    given = (*operation.operands[1:], *operation.positional)
+    is_builder = name in _OF_ONE and any(terms.number(one) is None for one in given)
+    return is_unknown and name in _TENSORS_ALONE and not is_builder
 
 
 def _is_in_place(operation: Operation) -> bool:
