@@ -208,3 +208,12 @@ class NAME(nn.Module):
 @pytest.mark.parametrize(("name", "severity"), [("Encoder", "warning"), ("DummyEncoder", "note")])
 def test_a_dummy_without_activations_is_a_note(name: str, severity: str) -> None:
     assert severities("missing-nonlinearity", LINEAR.replace("NAME", name)) == [severity]
+
+
+@pytest.mark.parametrize(
+    ("factors", "severity"),
+    [("torch.softmax(x, dim=-1)", "warning"), ("torch.exp(-((x - model.centre) ** 2))", "note")],
+)
+def test_a_product_of_kernels_is_a_note(factors: str, severity: str) -> None:
+    code = f"import torch\n\ndef weight(model, x):\n    return ({factors}).prod(dim=-1)\n"
+    assert severities("product-of-probabilities", code) == [severity]

@@ -20,7 +20,8 @@ class ProductOfProbabilities(StaticRule):
 
     ## What it does
     Reports `prod` of what a softmax, a sigmoid or the exponential of a log-probability gives, and loops that multiply
-    such values into one that starts with 1. `cumprod` of them is a note.
+    such values into one that starts with 1. `cumprod` of them is a note, and `prod` of `exp(-distance)`, which mostly
+    has a factor for each of a few coordinates.
 
     ## Why it is bad
     0.5 ** 150 is 0 in float32, and 0.5 ** 25 is 0 in float16, where the sum of the logarithms is -104 and -17
@@ -232,7 +233,8 @@ def decayed(losses, weights):
         for site, product in operations.named("prod", "cumprod"):
             factor = _probability(product.operands[0]) if product.operands else None
             if factor is not None and not _has_few(product):
-                yield _report(site, factor, Severity.NOTE if product.name == "cumprod" else None)
+                is_mild = product.name == "cumprod" or _is_kernel(factor)
+                yield _report(site, factor, Severity.NOTE if is_mild else None)
         if not source.ask(facts.syntax).identifiers & _MAKERS:
             return
         for site, product in operations.named("mul", when=_is_repeated):
@@ -258,9 +260,16 @@ def _probability(term: Term) -> Operation | None:
     made = facts.provenance.made_by(term, "softmax", "softmin", "sigmoid", "exp")
     if made is None or made.name != "exp":
         return made
-    exponent = made.operands[0]
+    return made if not _is_kernel(made) or _decays(made.operands[0]) else None
+
+
+def _is_kernel(factor: Operation) -> bool:
+    """Whether a factor is the exponential of no logarithm: `exp(-distance)` of each of, mostly, a few coordinates."""
+    if factor.name != "exp":
+        return False
+    exponent = factor.operands[0]
     logs = facts.provenance.made_by(exponent, "log_softmax", "logsigmoid") is not None
-    return made if logs or _is_log_prob(exponent) or _decays(exponent) else None
+    return not logs and not _is_log_prob(exponent)
 
 
 def _is_log_prob(term: Term) -> bool:
