@@ -40,10 +40,14 @@ def _goes_backward(shape: Syntax) -> bool:
 
 
 def _leads_backward(source: SourceFile) -> bool:
-    """Whether a file that is imported, by whatever others, may do the backward pass."""
-    source.ask(values)
-    behind = source.project.behind(source).values() if source.project is not None else ()
-    return any(_goes_backward(other.ask(syntax)) for other in behind if other is not None)
+    """Whether a function of another file that is called here stands where something goes backward."""
+    interpreter = source.ask(values).interpreter
+    called = {scope.top for invoked in interpreter.invocations.values() for scope in invoked}
+    return any(
+        _goes_backward(interpreter.home(module).syntax)
+        for module in called
+        if module is not interpreter.syntax.module
+    )
 
 
 def running_paths(source: SourceFile) -> tuple[Root, ...]:
