@@ -32,6 +32,13 @@ def take_sample(folders: Sequence[Path], count: int, into: Path) -> Sample:
     )
 
 
+def take_whole(folder: Path) -> Sample:
+    """Take a folder as it is: imports lead from file to file, as they do for users."""
+    read = [path.read_bytes() for path in sorted(folder.rglob("*.py")) if path.is_file()]
+    chosen = [data for data in read if b"torch" in data and _can_be_parsed(data)]
+    return Sample(folder, folder, len(chosen), sum(data.count(b"\n") for data in chosen))
+
+
 def _written(contents: Sequence[bytes], into: Path) -> Path:
     into.mkdir(parents=True)
     for number, data in enumerate(contents):

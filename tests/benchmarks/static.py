@@ -1,6 +1,6 @@
 """How much processor time `stablint check` takes, next to the parse alone and to other PyTorch linters.
 
-    python tests/benchmarks/static.py FOLDER... [--files 300] [--repeats 3] [--venvs FOLDER]
+    python tests/benchmarks/static.py FOLDER... [--files 300 | --whole] [--repeats 3] [--venvs FOLDER]
 
 All contestants read the same files in the same run, one after another, several times over; what counts is the
 processor time (user and system) of a contestant's whole process tree, and of that the median.
@@ -18,7 +18,7 @@ from statistics import median
 
 from absent import write_pack
 from contestants import ARGUMENTS, Contestant, other, parse_only, stablint
-from sample import Sample, take_sample
+from sample import Sample, take_sample, take_whole
 
 TOOLS = ("parse", "stablint", *ARGUMENTS)
 
@@ -40,7 +40,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the contest that the command line asks for and print its table."""
     options = _parser().parse_args(argv)
     with tempfile.TemporaryDirectory() as scratch:
-        sample = take_sample(options.folders, options.files, Path(scratch, "sample"))
+        if options.whole:
+            sample = take_whole(options.folders[0].resolve())
+        else:
+            sample = take_sample(options.folders, options.files, Path(scratch, "sample"))
         contestants = _contestants(options, Path(scratch, "pack"))
         print(_table(sample, _contest(contestants, sample, options.repeats)))
 
@@ -51,6 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("folders", type=Path, nargs="+", help="where to take Python files from")
     parser.add_argument("--files", type=int, default=300, help="how many files to read")
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="read all of the first folder where it stands, so that imports are followed, and no sample",
+    )
     parser.add_argument("--repeats", type=int, default=3, help="how often to run each contestant")
     parser.add_argument("--tools", nargs="+", choices=TOOLS, default=TOOLS, help="whom to compare")
     parser.add_argument(
