@@ -176,6 +176,8 @@ def is_bounded(exponent: Term) -> bool:
             return True
         case Operation(name="neg", operands=(Operation(name="mul" | "div", operands=(inner, _)),)):
             return interval(inner).is_non_negative
+        case Operation(name="mul", operands=(factor, inner)) if number(factor) is not None:
+            return is_bounded(inner)
         case Operation(name="mul" | "div" | "neg" | "index" | "to" | "float", operands=(inner, *_)):
             return is_bounded(inner)
         case _:

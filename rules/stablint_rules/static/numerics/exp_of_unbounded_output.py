@@ -67,6 +67,24 @@ class ExpOfUnboundedOutput(StaticRule):
     since = "0.1.0"
 
     bad = [
+        # half of it, in a method, and no other exponential
+        """\
+import torch
+from torch import nn
+
+class VAE(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc_mu = nn.Linear(8, 2)
+        self.fc_var = nn.Linear(8, 2)
+
+    def reparameterize(self, mu, logvar):
+        std = torch.exp(0.5 * logvar)  # flagged
+        return torch.randn_like(std) * std + mu
+
+    def forward(self, x):
+        return self.reparameterize(self.fc_mu(x), self.fc_var(x))
+""",
         # the page's example; the exponential in the loss overflows first
         """\
 import torch
