@@ -8,6 +8,7 @@ import libcst as cst
 
 from stablint.static.facts.evaluation import without_none
 from stablint.static.facts.events import Event
+from stablint.static.facts.optimised import taken
 from stablint.static.facts.roles import called, made_as, role
 from stablint.static.facts.scopes import Scope, syntax
 from stablint.static.facts.terms import Instance, Term, options, same, within
@@ -35,7 +36,8 @@ def clears(source: SourceFile, event: Event, optimizer: Term | None) -> bool | N
         return True
     optimizers = [one for one in right if isinstance(one, Instance)]
     if all(isinstance(one, Instance) and made_as(one) == "optimizer" for one in left):
-        return False if len(optimizers) == len(right) else None
+        shares = any(_share(one, other) for one in left for other in optimizers)
+        return False if len(optimizers) == len(right) and not shares else None
     if optimizers and len(optimizers) == len(right):
         made_of = [part for one in optimizers for part in within(one, 400)]
         if any(one is part for one in left for part in made_of):
@@ -47,6 +49,12 @@ def clears(source: SourceFile, event: Event, optimizer: Term | None) -> bool | N
     if role(target) == "optimizer":
         return False if _distinct(left, right) else None
     return None
+
+
+def _share(one: Term, other: Instance) -> bool:
+    """Whether two optimizers have a model in common, so that clearing for one clears some of the other."""
+    parts = list(taken(other))
+    return any(same(module, part) for module in taken(one) for part in parts)
 
 
 def _modules_in(terms: list[Term]) -> list[Instance]:

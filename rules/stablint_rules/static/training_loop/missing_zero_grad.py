@@ -622,6 +622,28 @@ def train(loader):
     ]
 
     good = [
+        # a third optimizer over both models, each of which another one clears
+        """\
+import itertools
+
+import torch
+from torch import nn
+
+
+def train(G: nn.Module, D: nn.Module, loader, info, bce):
+    opt_g = torch.optim.Adam(G.parameters())
+    opt_d = torch.optim.Adam(D.parameters())
+    opt_info = torch.optim.Adam(itertools.chain(G.parameters(), D.parameters()))
+    for x, z in loader:
+        opt_d.zero_grad()
+        bce(D(x), D(G(z))).backward()
+        opt_d.step()
+        opt_g.zero_grad()
+        bce(D(G(z))).backward(retain_graph=True)
+        opt_g.step()
+        info(D(G(z))).backward()
+        opt_info.step()
+""",
         # cleared by a loop over networks
         """\
 import torch
