@@ -227,6 +227,61 @@ def train(model, loader):
         optimizer.step()
         print(loss.item(), accuracy.item())
 """,
+        # what a policy saved while it played, weighed with numbers that settings had a part in
+        """\
+import argparse
+
+import gym
+import torch
+from torch import nn
+from torch.distributions import Categorical
+
+class Policy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 2)
+        self.saved, self.rewards = [], []
+
+    def forward(self, x):
+        return torch.softmax(self.fc(x), dim=1)
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--gamma", type=float, default=0.99)
+args = parser.parse_args()
+env = gym.make("CartPole-v0")
+policy = Policy()
+optimizer = torch.optim.Adam(policy.parameters())
+
+def act(state):
+    choice = Categorical(policy(state))
+    action = choice.sample()
+    policy.saved.append(choice.log_prob(action))
+    return action.item()
+
+def learn():
+    total, losses, rewards = 0, [], []
+    for reward in policy.rewards[::-1]:
+        total = reward + args.gamma * total
+        rewards.insert(0, total)
+    rewards = torch.tensor(rewards)
+    for log_prob, reward in zip(policy.saved, rewards):
+        losses.append(-log_prob * reward)
+    optimizer.zero_grad()
+    loss = torch.cat(losses).sum()
+    loss.backward()
+    optimizer.step()
+
+def main():
+    state = env.reset()
+    for _ in range(10000):
+        state, reward, done, _ = env.step(act(state))
+        policy.rewards.append(reward)
+        if done:
+            learn()
+
+if __name__ == "__main__":
+    main()
+""",
         # straight-through
         """\
 import torch
@@ -421,9 +476,17 @@ def _is_network(part: Term) -> bool:
         case facts.terms.Operation(module=module):
             return module is not None and facts.gradients.carries_graph(part) is True
         case facts.terms.Call(callee=callee):
-            return not isinstance(callee, facts.terms.Reference)
+            root = callee
+            while isinstance(root, facts.terms.Attribute | facts.terms.Item | facts.terms.Call):
+                root = root.callee if isinstance(root, facts.terms.Call) else root.base
+            dotted = getattr(root, "dotted", "").partition(".")[0]
+            return not isinstance(callee, facts.terms.Reference) and dotted not in _NO_NETWORKS
         case _:
             return False
+
+
+_NO_NETWORKS = {"argparse", "gym", "gymnasium"}
+"""What `args = parser.parse_args()` and `env.step(action)` come from."""
 
 
 def _terms(loss: Term) -> Iterator[Term]:
@@ -534,7 +597,9 @@ def _data(base: Term) -> tuple[Term, ...] | None:
     match base:
         case facts.terms.Parameter() | facts.terms.Instance() | facts.terms.Constant():
             return ()
-        case facts.terms.Operation(name="enumerate" | "zip" | "tqdm" | "range"):
+        case facts.terms.Operation(name="enumerate" | "zip" | "tqdm", operands=operands):
+            return None if any(map(_is_kept, operands)) else ()
+        case facts.terms.Operation(name="range"):
             return ()
         case facts.terms.Call():
             return None
@@ -542,6 +607,17 @@ def _data(base: Term) -> tuple[Term, ...] | None:
             return (base,)
 
 
+def _is_kept(walked: Term) -> bool:
+    """Whether a loop goes over what an object keeps: log-probabilities, with their graph, that a policy saved."""
+    return any(
+        isinstance(one, facts.terms.Attribute) and _LOADER.search(one.name) is None
+        for option in facts.terms.options(walked)
+        for one in facts.provenance.origins(option)
+    )
+
+
+_LOADER = re.compile(r"load|(^|_)d[ls]$|data_?set|batches", re.IGNORECASE)
+"""What gives data."""
 _TARGET = re.compile(r"target|label|truth|(^|_)gt|^y$|^y_(true|batch)|mask|^weights?$|^(alpha|gamma)$")
 """What the data of a loss is called."""
 _SETTING = re.compile(r"eps|smooth|^n_|^num_|classes|shape|size|dtype|device|^ndim$")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ class StdOfSingleSample(StaticRule):
     `unbiased=False`, where the values may be one or are one for certain:
 
     - along a dimension that is known to have one element: an error;
-    - of a list of numbers that a loop of unknown length has filled, such as the rewards of an episode;
+    - of a list of numbers that a loop of unknown length has filled, such as the rewards of an episode (a note);
     - of what a mask has picked;
     - along dimension 0, where `forward` of a module normalises a tensor by itself: the batch. Elsewhere,
       where dimension 0 may be that of a data set, this is a note.
@@ -59,8 +60,9 @@ class StdOfSingleSample(StaticRule):
 
     When something that cannot be seen here makes sure of two values. Minibatches of advantages are not
     reported, though their deviation is NaN in the same way: their size is a setting, and nobody sets it to
-    1 (14 such places in one public collection of algorithms were all right). Neither is what is tested for
-    its size, or replaced where it is NaN.
+    1 (14 such places in one public collection of algorithms were all right). Neither is what was kept in a
+    replay memory, which is full when it is used, what is tested for its size, or replaced where it is NaN. An
+    episode can end after one step in some environments, and in most it cannot: that is a note.
 
     ## Fix safety
 
@@ -88,7 +90,7 @@ def standardised(rewards):
     returns = torch.tensor([sum(rewards[t:]) for t in range(len(rewards))])
     return (returns - returns.mean()) / (returns.std() + 1e-8)  # flagged
 """,
-        # The discounted returns of an episode.
+        # A note: the discounted returns of an episode.
         """\
 import torch
 from torch import nn
@@ -295,6 +297,28 @@ def update(agent, advantages, args):
         batch = (batch - batch.mean()) / (batch.std() + 1e-8)
         agent.update(batch)
 """,
+        # A replay memory, which is full when it is learned from.
+        """\
+import torch
+from torch import nn
+
+
+class Agent:
+    def __init__(self, net, capacity):
+        self.net, self.capacity, self.buffer = net, capacity, []
+
+    def store(self, transition):
+        self.buffer.append(transition)
+        return len(self.buffer) % self.capacity == 0
+
+    def update(self, optimizer):
+        states = torch.tensor([kept.state for kept in self.buffer])
+        rewards = torch.tensor([kept.reward for kept in self.buffer], dtype=torch.float)
+        rewards = (rewards - rewards.mean()) / (rewards.std() + 1e-5)
+        optimizer.zero_grad()
+        (self.net(states) - rewards).square().mean().backward()
+        optimizer.step()
+""",
         # A number of rounds that is a setting.
         """\
 import torch
@@ -410,7 +434,7 @@ def _why_single(source: SourceFile, site: Site, spread: Operation) -> tuple[str,
     values, dims = spread.operands[0], _dims(spread)
     if dims is None or dims == [0]:
         if any(_is_open_list(source, one) for one in _lists(values)):
-            return "the list has as many values as the loop had rounds", None
+            return "the list has as many values as the loop had rounds", Severity.NOTE
         if _is_masked(values):
             return "a mask may leave one value", None
     if not dims:
@@ -516,7 +540,13 @@ def _is_in_open_loop(source: SourceFile, call: CallSite) -> bool:
 def _is_open(source: SourceFile, walked: Any) -> bool:
     """Whether what a loop goes over has no length that is a setting: `range(args.steps)` has one."""
     code = source.code(walked)
+    if _KEPT.search(code):
+        return False
     return "range(" not in code or "len(" in code
+
+
+_KEPT = re.compile(r"memory|buffer|replay", re.IGNORECASE)
+"""What is learned from when it is full: four updates of DQN and PPO in one collection for learners."""
 
 
 def _breaks(suite: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from stablint.finding import Applicability, Confidence, Severity
 from stablint.rule import InsertAfter, InsertBefore, Mark, ProposedFix, Report, StaticRule
 from stablint.static import facts
+from stablint.static.torch_api import kind
 from stablint.static.torch_api.groups import RANDOM
 
 if TYPE_CHECKING:
@@ -634,6 +635,43 @@ def run(train_loader, test_loader):
     ]
 
     good = [
+        # a loss that a function is given is no model
+        """\
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.drop = nn.Linear(8, 2), nn.Dropout(0.1)
+
+    def forward(self, x):
+        return self.fc(self.drop(x))
+
+model = Net()
+optimizer = torch.optim.Adam(model.parameters())
+criterion = nn.CrossEntropyLoss()
+
+def train(model, data, optimizer, criterion):
+    model.train()
+    for x, y in data:
+        optimizer.zero_grad()
+        loss = criterion(model(x), y)
+        loss.backward()
+        optimizer.step()
+
+def evaluate(model, data, criterion):
+    model.eval()
+    with torch.no_grad():
+        for x, y in data:
+            loss = criterion(model(x), y)
+            print(loss.item())
+
+def run(train_data, valid_data):
+    for _ in range(10):
+        train(model, train_data, optimizer, criterion)
+        evaluate(model, valid_data, criterion)
+""",
         # eval() in the helper, train() after it
         """\
 import torch
@@ -1193,7 +1231,9 @@ def _models_run(source: SourceFile, path: Program) -> list[Instance]:
         if event.target is None:
             continue
         for one in _objects(source, event.target):
-            if isinstance(one, facts.terms.Instance) and not _is_part(interpreter, one):
+            if not isinstance(one, facts.terms.Instance) or kind(one.dotted) == "loss":
+                continue
+            if not _is_part(interpreter, one):
                 found.setdefault(one.node, one)
     return list(found.values())
 

@@ -386,6 +386,46 @@ def main(loader, width):
     for x, y in loader:
         step(model, optimizer, x, y)
 """,
+        # a policy that makes its optimizer itself, and keeps what its gradient flows through
+        """\
+import torch
+from torch import nn
+from torch.distributions import Categorical
+
+class Policy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.data = []
+        self.fc = nn.Linear(4, 2)
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=2e-4)
+
+    def forward(self, x):
+        return torch.softmax(self.fc(x), dim=0)
+
+    def put(self, item):
+        self.data.append(item)
+
+    def train_net(self):
+        total = 0
+        self.optimizer.zero_grad()
+        for reward, prob in self.data[::-1]:
+            total = reward + 0.98 * total
+            loss = -torch.log(prob) * total
+            loss.backward()
+        self.optimizer.step()
+        self.data = []
+
+def main(env):
+    pi = Policy()
+    for _ in range(1000):
+        state, done = env.reset(), False
+        while not done:
+            prob = pi(torch.from_numpy(state).float())
+            action = Categorical(prob).sample()
+            state, reward, done, _ = env.step(action.item())
+            pi.put((reward, prob[action]))
+        pi.train_net()
+""",
         # random features that say so
         """\
 import torch
@@ -551,9 +591,18 @@ def _in_none(source: SourceFile, optimizers: tuple[tuple[Site, Instance], ...]) 
         for part in facts.terms.within(one, 2000)
         if isinstance(part, facts.terms.Instance)
     }
+    hierarchy = known.interpreter.hierarchy
+    own = {
+        part.scope
+        for one in given
+        for part in facts.terms.within(one, 2000)  # type: ignore[arg-type]
+        if isinstance(part, facts.terms.Receiver)
+    }
     seen: set[object] = set()
     for root in source.ask(facts.training_paths):
         for event, module in _untrained(source, root, trained):
+            if module.scope is not None and own & set(hierarchy.lineage(module.scope)):
+                continue  # a model that makes its optimizer itself: `Adam(self.parameters())`
             if module.node not in seen:
                 seen.add(module.node)
                 related = [
