@@ -217,3 +217,18 @@ def test_a_dummy_without_activations_is_a_note(name: str, severity: str) -> None
 def test_a_product_of_kernels_is_a_note(factors: str, severity: str) -> None:
     code = f"import torch\n\ndef weight(model, x):\n    return ({factors}).prod(dim=-1)\n"
     assert severities("product-of-probabilities", code) == [severity]
+
+
+@pytest.mark.parametrize(
+    ("scaled", "severity"),
+    [
+        ("s * s.square().mean().rsqrt()", "note"),
+        ("s / s.pow(2).sum().sqrt()", "note"),
+        ("s * s.square().mean(-1, keepdim=True).rsqrt()", "warning"),
+        ("w * s.square().mean().rsqrt()", "warning"),
+        ("(s - w) / (s - w).square().mean().sqrt()", "warning"),
+    ],
+)
+def test_a_tensor_scaled_by_all_its_squares_is_a_note(scaled: str, severity: str) -> None:
+    code = f"import torch\nfrom torch import nn\ndef scaled(s: torch.Tensor, w: torch.Tensor):\n    return {scaled}\n"
+    assert severities("unguarded-sqrt-grad", code) == [severity]

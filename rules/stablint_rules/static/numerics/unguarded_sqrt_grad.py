@@ -51,7 +51,8 @@ class UnguardedSqrtGrad(StaticRule):
     the data. Code under `no_grad`, in an optimizer, of constants and buffers, or of metrics that end in
     `.item()` is not reported, nor is the norm of a parameter that is drawn at random. In a function that
     is named after a metric (`psnr`, `evaluate`), and in a file that neither imports `torch.nn` nor calls
-    `backward`, the finding is a note.
+    `backward`, the finding is a note; so it is where a tensor is scaled by the root of the mean of all its
+    squares, which is 0 only where every element is.
 
     ## Fix safety
     There is no fix: the size of the epsilon is a choice, and a norm may have been meant.
@@ -639,7 +640,7 @@ def powers(a, b):
                 continue
             if not facts.zeros.is_tested(source, site):
                 is_shown = facts.differentiation.may_be_for_show(source, site.scope)
-                severity = Severity.NOTE if is_shown else None
+                severity = Severity.NOTE if is_shown or _scales_whole(source, site) else None
                 yield Report(site.node, _message(source, site, root, why), severity=severity)
 
 
@@ -675,6 +676,40 @@ def _is_drawn_parameter(argument: Term, through: set[str]) -> bool:
     made = parameter.operands[0] if parameter is not None and parameter.operands else None
     scaling = facts.provenance.REARRANGING | {"mul", "div"}
     return made is not None and facts.provenance.made_by(made, *_DRAWN, through=scaling) is not None
+
+
+def _scales_whole(source: SourceFile, site: Site) -> bool:
+    """Whether a tensor is scaled by the root of the mean of all its squares: 0 only where every element is."""
+    uses, terms = source.ask(facts.uses), facts.terms
+    for option in terms.options(site.raw):
+        whole = _squared_whole(option)
+        if whole is not None and any(
+            isinstance(one, terms.Operation)
+            and one.name in ("mul", "div")
+            and any(terms.same(operand, whole) for operand in one.operands)
+            for one in uses.of(option)
+        ):
+            return True
+    return False
+
+
+def _squared_whole(root: Term) -> Term | None:
+    """Return x of `x.square().mean().sqrt()`, unless it is a difference, which is 0 where both are equal."""
+    match root:
+        case facts.terms.Operation(
+            operands=(
+                facts.terms.Operation(
+                    name="mean" | "sum",
+                    operands=(facts.terms.Operation(name="square" | "pow", operands=(whole, *_)),),
+                    positional=(),
+                    keywords=keywords,
+                ),
+                *_,
+            )
+        ) if not keywords:
+            return None if facts.provenance.made_by(whole, "sub", "relu") is not None else whole
+        case _:
+            return None
 
 
 _DRAWN = ("randn", "rand", "normal")
