@@ -11,9 +11,11 @@ from stablint.static.facts.terms import ClassObject, Closure, Instance, Receiver
 from stablint.static.interpret.frame import Environment
 from stablint.static.interpret.invocations import given_to
 from stablint.static.interpret.methods import (
+    annotated_names,
     first_parameter,
     function_in,
     is_class_method,
+    is_dataclass,
     is_property,
     is_static,
 )
@@ -32,6 +34,8 @@ def member(interpreter: Interpreter, scope: Scope, name: str, base: Receiver | I
             return _made_with(interpreter, outcome.returns, base) if outcome else Unknown(None, name)
         return bind_method(function, base)
     held = _attribute_held(interpreter, scope, name)
+    if name in fields_of(interpreter, scope):
+        held = _given(interpreter, scope, name, base) or held
     if held is None:
         whose = base if isinstance(base, Instance) else interpreter.receiver(scope)
         return interpreter.home(scope).attribute_of(whose, name, None)
@@ -50,6 +54,24 @@ def _made_with(interpreter: Interpreter, held: Term, base: Receiver | Instance) 
     arguments = Arguments(base.positional, dict(base.keywords), base.open_arguments)
     given = given_to(interpreter, init, arguments, True)
     return Substitution(interpreter, given, init).rebuild(held)
+
+
+def fields_of(interpreter: Interpreter, scope: Scope) -> list[str]:
+    """Return the names that the `__init__` of a dataclass takes, in order."""
+    if interpreter.hierarchy.method_of(scope, "__init__") is not None:
+        return []
+    lineage = [one for one in interpreter.hierarchy.lineage(scope) if is_dataclass(one)]
+    return list(dict.fromkeys(name for one in reversed(lineage) for name in annotated_names(one)))
+
+
+def _given(interpreter: Interpreter, scope: Scope, name: str, base: Receiver | Instance) -> Term | None:
+    """Return what a field of a dataclass was given; None where that is its default."""
+    if not isinstance(base, Instance) or base.open_arguments:
+        return interpreter.home(scope).attribute_of(base, name, None)
+    if name in base.keywords:
+        return base.keywords[name]
+    place = fields_of(interpreter, scope).index(name)
+    return base.positional[place] if place < len(base.positional) else None
 
 
 def class_member(interpreter: Interpreter, base: ClassObject, name: str, node: cst.CSTNode | None) -> Term:
