@@ -9,9 +9,11 @@ from textwrap import dedent
 
 from term_text import looks, text
 
+from stablint.finding import Location
 from stablint.registry import load_rules
 from stablint.rule import StaticRule
 from stablint.static import facts
+from stablint.static.deep import deeply
 from stablint.static.examine import examine
 from stablint.static.project.folders import Entries
 from stablint.static.project.project import Project
@@ -67,7 +69,15 @@ class Memory:
 
 def shown(code: str | Mapping[str, str | bytes], roots: tuple[str, ...] = ()) -> list[str]:
     """What the arguments of every `look(...)` in the last file hold, as texts."""
-    source = Memory(code, roots).source()
+    return looked(Memory(code, roots))
+
+
+def looked(memory: Memory, path: str | None = None) -> list[str]:
+    """The same of any of the files."""
+    return deeply(lambda: _looked(memory.source(path)))
+
+
+def _looked(source: SourceFile) -> list[str]:
     values = source.ask(facts.values)
     return [text(values.of(argument.value)) for site in looks(source) for argument in site.node.args]
 
@@ -81,7 +91,11 @@ def findings(memory: Memory, path: str | None = None, codes: str = "") -> list[s
     ]
     found = examine(memory.source(path), rules)
     return [
-        f"{one.location} {one.code} {one.message}"
-        + "".join(f"; {other.location} {other.message}" for other in one.related)
+        f"{_place(one.location)} {one.code} {one.message}"
+        + "".join(f"; {_place(other.location)} {other.message}" for other in one.related)
         for one in found
     ]
+
+
+def _place(location: Location) -> str:
+    return f"{location.path}:{location.start.line}"

@@ -7,10 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 import pytest
-from projects import Memory, findings
-from term_text import looks, text
-
-from stablint.static import facts
+from projects import Memory, findings, looked
 
 CIRCLES = {
     "imports alone": (
@@ -57,13 +54,6 @@ def test_circles_end(code: str, expected: dict[str, list[str]]) -> None:
     for order in itertools.permutations(expected):
         memory = Memory(code)
         assert {path: looked(memory, path) for path in order} == expected
-
-
-def looked(memory: Memory, path: str) -> list[str]:
-    """What every `look(...)` of a file is given, as texts."""
-    source = memory.source(path)
-    values = source.ask(facts.values)
-    return [text(values.of(argument.value)) for site in looks(source) for argument in site.node.args]
 
 
 class Writer:

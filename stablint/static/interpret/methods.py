@@ -47,7 +47,9 @@ def is_setter(function: Scope) -> bool:
 
 def is_dataclass(scope: Scope) -> bool:
     """Whether a class gets an `__init__` that takes its annotated names."""
-    decorators = [one.decorator for one in scope.node.decorators] if isinstance(scope.node, cst.ClassDef) else []
+    decorators = (
+        [one.decorator for one in scope.node.decorators] if isinstance(scope.node, cst.ClassDef) else []
+    )
     names = [dotted_name(one) or dotted_name(getattr(one, "func", None)) for one in decorators]
     return any(name.rsplit(".", 1)[-1] == "dataclass" for name in names)
 
