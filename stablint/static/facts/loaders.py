@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from stablint.static.source import SourceFile
 
 LOADER = "torch.utils.data.DataLoader"
+LOADERS = (LOADER, "torch_geometric.loader.DataLoader", "torch_geometric.data.DataLoader")
+"""What goes through a dataset in batches; those of torch_geometric have torch's arguments, the first three by place."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +29,7 @@ class Feeding:
 def feedings(source: SourceFile) -> tuple[Feeding, ...]:
     """Return what training is fed with, each loader once (a fact)."""
     known = source.ask(operations)
-    if LOADER not in known.made:
+    if known.made.keys().isdisjoint(LOADERS):
         return ()
     found: dict[int, Feeding] = {}
     for site, loss in _losses(known):
@@ -48,12 +50,16 @@ def loaders_in(term: Term) -> Iterator[Instance]:
     for part in within(term):
         if isinstance(part, Item) and part.key is EACH:
             for option in options(part.base):
-                if isinstance(option, Instance) and option.dotted == LOADER:
+                if isinstance(option, Instance) and option.dotted in LOADERS:
                     yield option
 
 
 def argument(made: Instance, name: str, position: int) -> Term | None:
     """Return an argument that an object was made with; None where it was not given."""
-    if position < len(made.positional):
+    if position < len(made.positional) and (position < _COMMON or made.dotted not in LOADERS[1:]):
         return made.positional[position]
     return made.keywords.get(name)
+
+
+_COMMON = 3
+"""So many arguments of all loaders are the same by place: the dataset, the size of a batch, whether to shuffle."""
