@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     import libcst as cst
 
     from stablint.static.facts.loaders import Feeding
+    from stablint.static.facts.scopes import Scope
     from stablint.static.facts.sites import Site
     from stablint.static.facts.terms import Instance
+    from stablint.static.interpret.interpreter import Interpreter
+    from stablint.static.interpret.invocations import Invocation
     from stablint.static.source import SourceFile
 
 _SAMPLER = "torch.utils.data.DistributedSampler"
@@ -27,8 +30,8 @@ class SamplerSetEpochMissing(StaticRule):
     ## What it does
 
     Reports a `DistributedSampler` that shuffles (as it does by default) and whose loader is trained on
-    in a loop over epochs, in a file that never calls `set_epoch`. A loader that leaves the file, and one
-    that is gone through once, are not reported.
+    in a loop over epochs, in files that never call `set_epoch`. A loader that goes where that cannot be
+    seen, and one that is gone through once, are not reported.
 
     ## Why it is bad
 
@@ -170,6 +173,27 @@ def main(model, train_set, test_set):
         with torch.no_grad():
             print(sum(model(x).sum() for x in test_loader))
 """,
+        # trained on in another file
+        """\
+# file: engine.py
+def train_one_epoch(model, loader, optimizer, log):
+    for step, x in enumerate(log.each(loader)):
+        optimizer.zero_grad()
+        model(x).mean().backward()
+        optimizer.step()
+
+# file: main.py
+import torch
+from engine import train_one_epoch
+from torch.utils.data import DataLoader, DistributedSampler, RandomSampler
+
+def main(model, dataset, log, is_distributed):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    sampler = DistributedSampler(dataset) if is_distributed else RandomSampler(dataset)  # flagged
+    loader = DataLoader(dataset, 32, sampler=sampler)
+    for epoch in range(10):
+        train_one_epoch(model, loader, optimizer, log)
+""",
     ]
 
     fixed = [
@@ -208,6 +232,7 @@ def main(model, dataset):
             optimizer.step()
         print(epoch)
 """,
+        None,
     ]
 
     good = [
@@ -308,6 +333,45 @@ from torch.utils.data import DataLoader, DistributedSampler
 def main(trainer, model, dataset):
     trainer.fit(model, DataLoader(dataset, 32, sampler=DistributedSampler(dataset)))
 """,
+        # told in another file
+        """\
+# file: engine.py
+def train_one_epoch(model, loader, optimizer, epoch):
+    loader.sampler.set_epoch(epoch)
+    for x in loader:
+        optimizer.zero_grad()
+        model(x).mean().backward()
+        optimizer.step()
+
+# file: main.py
+import torch
+from engine import train_one_epoch
+from torch.utils.data import DataLoader, DistributedSampler
+
+def main(model, dataset):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loader = DataLoader(dataset, 32, sampler=DistributedSampler(dataset))
+    for epoch in range(10):
+        train_one_epoch(model, loader, optimizer, epoch)
+""",
+        # evaluated in another file
+        """\
+# file: engine.py
+import torch
+
+def evaluate(model, loader):
+    with torch.no_grad():
+        return sum(model(x).sum() for x in loader)
+
+# file: main.py
+from engine import evaluate
+from torch.utils.data import DataLoader, DistributedSampler
+
+def main(models, dataset):
+    loader = DataLoader(dataset, 32, sampler=DistributedSampler(dataset))
+    for model in models:
+        print(evaluate(model, loader))
+""",
     ]
 
     def check(self, source: SourceFile) -> Iterator[Report]:
@@ -318,7 +382,7 @@ def main(trainer, model, dataset):
             if not _shuffles(sampler):
                 continue
             for feeding in source.ask(facts.feedings):
-                if _samples(sampler, feeding) and _is_repeated(source, feeding.backward):
+                if _samples(sampler, feeding.loader) and _is_repeated(source, feeding.backward):
                     yield Report(
                         sampler.node,
                         "nothing calls `set_epoch`: all epochs have the order of the first one",
@@ -326,6 +390,61 @@ def main(trainer, model, dataset):
                         fix=_fix(source, site, feeding),
                     )
                     break
+            else:
+                yield from _trained_elsewhere(source, site, sampler)
+
+
+def _trained_elsewhere(source: SourceFile, site: Site, sampler: Instance) -> Iterator[Report]:
+    """Report a sampler whose loader a function of another file trains on, epoch after epoch."""
+    interpreter = source.ask(facts.values).interpreter
+    for key, invoked in interpreter.invocations.items():
+        if key not in interpreter.sites:
+            continue
+        node, _, statement = interpreter.sites[key]
+        epochs = facts.statements.innermost_loop(source, statement)
+        if epochs is None or facts.statements.stands_in(source, site.node, epochs.node):
+            continue
+        for function, call in invoked.items():
+            home = interpreter.home(function)
+            name = _loader_among(source, sampler, call)
+            if home is not interpreter and name and _trains_on(home, function, name):
+                yield Report(
+                    sampler.node,
+                    "nothing calls `set_epoch`: all epochs have the order of the first one",
+                    related=(Mark(node, "each epoch is trained on its batches here"),),
+                )
+                return
+
+
+def _loader_among(source: SourceFile, sampler: Instance, call: Invocation) -> str:
+    """Return the name under which a function is given the loader of a sampler."""
+    terms, known = facts.terms, source.ask(facts.values)
+    for name, given in call.given.items():
+        for option in terms.options(known.resolve(given)):
+            if not isinstance(option, terms.Instance) or option.dotted not in facts.loaders.LOADERS:
+                continue
+            if _samples(sampler, option):
+                return name
+    return ""
+
+
+def _trains_on(home: Interpreter, function: Scope, loader: str) -> bool:
+    """Whether a function trains on the batches of a loader, in a file that sets no epoch."""
+    shape = home.syntax
+    if "set_epoch" in shape.identifiers:
+        return False
+    loops = {
+        block.node
+        for scope, around in shape.blocks.values()
+        if scope.function is function and around is not None
+        for block in around.outward()
+        if block.kind == "for"
+    }
+    headers = (facts.statements.names_in(facts.statements.header(home.source, loop)) for loop in loops)
+    trains = (call for name in ("backward", "zero_grad") for call in shape.calls.get(name, ()))
+    return any(loader in names for names in headers) and any(
+        call.scope.function is function for call in trains
+    )
 
 
 def _shuffles(sampler: Instance) -> bool:
@@ -334,8 +453,8 @@ def _shuffles(sampler: Instance) -> bool:
     return said and not sampler.open_arguments
 
 
-def _samples(sampler: Instance, feeding: Feeding) -> bool:
-    given = facts.loaders.argument(feeding.loader, "sampler", 3)
+def _samples(sampler: Instance, loader: Instance) -> bool:
+    given = facts.loaders.argument(loader, "sampler", 3)
     return given is not None and any(
         getattr(option, "node", None) is sampler.node for option in facts.terms.options(given)
     )

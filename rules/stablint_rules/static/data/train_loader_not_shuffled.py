@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stablint.static.facts.terms import Instance, Term
     from stablint.static.source import SourceFile
 
-_MAPPED = ("torchvision.datasets.", "torchaudio.datasets.")
+_MAPPED = ("torchvision.datasets.", "torchaudio.datasets.", "torch_geometric.datasets.")
 _HELD = ("torch.utils.data.TensorDataset", "torch.utils.data.Subset", "torch.utils.data.ConcatDataset")
 _ITERABLE = ("torch.utils.data.IterableDataset", "torch.utils.data.IterDataPipe")
 _DECIDED = ("shuffle", "sampler", "batch_sampler")
@@ -31,10 +31,11 @@ class TrainLoaderNotShuffled(StaticRule):
     `eval_train_loader` that is only evaluated on is not reported.
 
     The dataset must be known to be one with an order of its own (`TensorDataset`, `Subset`, those of
-    torchvision, a class of the file with `__getitem__`): an `IterableDataset` cannot be shuffled by its
-    loader, and a dataset that picks its items at random needs none. A loader that is told
-    `shuffle=False` is left alone, because somebody has decided that: of a time series, of sentences
-    sorted by their length. So is one whose batch is the whole dataset.
+    torchvision and torch_geometric, a class of the file with `__getitem__`): an `IterableDataset` cannot
+    be shuffled by its loader, and a dataset that picks its items at random needs none. A loader that is
+    told `shuffle=False` is left alone, because somebody has decided that: of a time series, of sentences
+    sorted by their length. So is one whose batch is the whole dataset. Where the dataset itself was
+    shuffled once, it is a note.
 
     ## Why it is bad
 
@@ -171,6 +172,39 @@ def run(model, optimizer):
     with torch.no_grad():
         return sum((model(x).argmax(1) == y).sum().item() for x, y in test_loader)
 """,
+        # a dataset that is sliced
+        """\
+import torch
+import torch.nn.functional as F
+from torch_geometric.datasets import TUDataset
+from torch_geometric.loader import DataLoader
+
+dataset = TUDataset("data", name="PROTEINS")
+train_loader = DataLoader(dataset[:900], batch_size=60)  # flagged
+
+def train(model, optimizer):
+    for data in train_loader:
+        optimizer.zero_grad()
+        F.cross_entropy(model(data.x, data.edge_index, data.batch), data.y).backward()
+        optimizer.step()
+""",
+        # one that was shuffled once: a note
+        """\
+import torch
+import torch.nn.functional as F
+from torch_geometric.datasets import TUDataset
+from torch_geometric.loader import DataLoader
+
+dataset = TUDataset("data", name="PROTEINS").shuffle()
+train_loader = DataLoader(dataset[:900], batch_size=60)  # flagged
+
+def train(model, optimizer):
+    for data in train_loader:
+        optimizer.zero_grad()
+        F.cross_entropy(model(data.x, data.edge_index, data.batch), data.y).backward()
+        optimizer.step()
+    print(len(train_loader.dataset))
+""",
     ]
 
     fixed = [
@@ -263,6 +297,37 @@ def run(model, optimizer):
         optimizer.step()
     with torch.no_grad():
         return sum((model(x).argmax(1) == y).sum().item() for x, y in test_loader)
+""",
+        """\
+import torch
+import torch.nn.functional as F
+from torch_geometric.datasets import TUDataset
+from torch_geometric.loader import DataLoader
+
+dataset = TUDataset("data", name="PROTEINS")
+train_loader = DataLoader(dataset[:900], batch_size=60, shuffle=True)
+
+def train(model, optimizer):
+    for data in train_loader:
+        optimizer.zero_grad()
+        F.cross_entropy(model(data.x, data.edge_index, data.batch), data.y).backward()
+        optimizer.step()
+""",
+        """\
+import torch
+import torch.nn.functional as F
+from torch_geometric.datasets import TUDataset
+from torch_geometric.loader import DataLoader
+
+dataset = TUDataset("data", name="PROTEINS").shuffle()
+train_loader = DataLoader(dataset[:900], batch_size=60, shuffle=True)
+
+def train(model, optimizer):
+    for data in train_loader:
+        optimizer.zero_grad()
+        F.cross_entropy(model(data.x, data.edge_index, data.batch), data.y).backward()
+        optimizer.step()
+    print(len(train_loader.dataset))
 """,
     ]
 
@@ -406,6 +471,7 @@ def attack(model):
                 yield Report(
                     loader.node,
                     "the model is trained on batches that come in the same order in every epoch",
+                    severity=Severity.NOTE if _is_drawn(loader) else None,
                     related=(Mark(feeding.backward.node, "the batches are trained on here"),),
                     fix=_fix(source, loader),
                 )
@@ -428,6 +494,17 @@ def _has_order(source: SourceFile, loader: Instance) -> bool:
     )
 
 
+def _is_drawn(loader: Instance) -> bool:
+    """Whether the dataset was shuffled once: `dataset.shuffle()`."""
+    dataset = facts.loaders.argument(loader, "dataset", 0)
+    calls = (
+        [part for part in facts.terms.within(dataset, 50) if isinstance(part, facts.terms.Call)]
+        if dataset
+        else []
+    )
+    return any(getattr(call.callee, "name", "") == "shuffle" for call in calls)
+
+
 def _is_unknown(dataset: Term) -> bool:
     return not isinstance(dataset, facts.terms.Instance) or dataset.dotted == ""
 
@@ -443,6 +520,10 @@ def _is_counted(source: SourceFile, loader: Instance) -> bool:
 
 
 def _is_mapped(source: SourceFile, dataset: Term) -> bool:
+    while isinstance(dataset, facts.terms.Operation) and dataset.name == "index":
+        dataset = dataset.operands[0]  # torch_geometric's datasets are sliced: dataset[:100]
+    if isinstance(dataset, facts.terms.Item):
+        return _is_mapped(source, dataset.base)
     if isinstance(dataset, facts.terms.Call):
         return getattr(dataset.callee, "dotted", "").startswith(_MAPPED)
     if not isinstance(dataset, facts.terms.Instance):
