@@ -170,14 +170,14 @@ def is_bounded(exponent: Term) -> bool:
     match exponent:
         case Operation(name="sub", operands=(_, shift)):
             return any(_is_extreme(part) for part in within(shift))
+        case Operation(name="mul", operands=(factor, inner)) if number(factor) is not None:
+            return is_bounded(inner)
         case Operation(name="mul" | "div", operands=(inner, _)) if interval(inner).high <= 0:
             return True  # never positive, times or over something of unknown sign: a width, a temperature
         case Operation(name="mul", operands=(_, inner)) if interval(inner).high <= 0:
             return True
         case Operation(name="neg", operands=(Operation(name="mul" | "div", operands=(inner, _)),)):
             return interval(inner).is_non_negative
-        case Operation(name="mul", operands=(factor, inner)) if number(factor) is not None:
-            return is_bounded(inner)
         case Operation(name="mul" | "div" | "neg" | "index" | "to" | "float", operands=(inner, *_)):
             return is_bounded(inner)
         case _:

@@ -68,6 +68,20 @@ class NaiveLogSumExp(StaticRule):
     since = "0.1.0"
 
     bad = [
+        # the log of a hyperbolic cosine, with a width of unknown sign
+        """\
+import torch
+from torch import nn
+
+class LogCosh(nn.Module):
+    def __init__(self, alpha):
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, made, wanted):
+        t = made - wanted
+        return (self.alpha * t + torch.log(1.0 + torch.exp(-2 * self.alpha * t))).mean()  # flagged
+""",
         # The page's example: the textbook softmax.
         """\
 import torch
