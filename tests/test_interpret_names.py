@@ -82,6 +82,13 @@ SCOPED = {
 }
 
 
+def test_a_fragment_leaves_out_the_imports_that_all_know() -> None:
+    source = SourceFile("fragment.py", b"a = torch.exp\nb = nn.Linear\nc = np.exp\n")
+    interpreter = source.ask(facts.values).interpreter
+    held = [getattr(interpreter.value_in_module(name), "dotted", None) for name in "abc"]
+    assert held == ["torch.exp", "torch.nn.Linear", None]
+
+
 @pytest.mark.parametrize(
     ("code", "expected"), [(code, expected) for code, *expected in SCOPED.values()], ids=SCOPED
 )

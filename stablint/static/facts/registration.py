@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from stablint.static.facts.classes import Model, Models, models
+from stablint.static.facts.modality import heeds_mode
 from stablint.static.facts.sites import operations
 from stablint.static.facts.terms import (
     Call,
@@ -64,7 +65,7 @@ def has_state(known: Models, term: Term) -> bool:
         return True
     if term.scope is not None:
         model = known.of(term.scope)
-        if model is None or not model.is_certain or model.is_open:
+        if model is None or not model.is_certain or model.is_open or heeds_mode(known.interpreter, term):
             return True
         family = (known.of(scope) for scope in known.interpreter.hierarchy.lineage(term.scope))
         held = [held.term for one in family if one is not None for held in one.held]

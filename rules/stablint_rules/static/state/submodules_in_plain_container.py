@@ -262,6 +262,24 @@ class Net(nn.Module):
             x = out(x)
         return self.heads[task](x)
 """,
+        # layers without parameters, of which eval() must reach the mode
+        """\
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class Dropping(nn.Module):
+    def forward(self, x):
+        return F.dropout(x, 0.1, self.training)
+
+
+class Net(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.dropouts = []  # flagged
+        for _ in range(n):
+            self.dropouts.append(Dropping())
+""",
     ]
 
     fixed = [
@@ -399,6 +417,24 @@ class Ensemble(L.LightningModule):
     def training_step(self, batch, batch_idx):
         x, y = batch
         return F.cross_entropy(self(x), y)
+""",
+        None,
+        """\
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class Dropping(nn.Module):
+    def forward(self, x):
+        return F.dropout(x, 0.1, self.training)
+
+
+class Net(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.dropouts = nn.ModuleList()  # flagged
+        for _ in range(n):
+            self.dropouts.append(Dropping())
 """,
     ]
 
@@ -721,12 +757,19 @@ def _report(
     return Report(
         line.value if line.value is not None else line.node,
         f"`{model.scope.name}` does not know of the {what} in `{held.name}`"
-        + ("" if is_harmless else ": they are not trained, moved or saved"),
+        + ("" if is_harmless else f": {_harm(known, lost)}"),
         severity=Severity.NOTE if is_harmless else None,
         confidence=None if model.is_certain else Confidence.MEDIUM,
         related=(Mark(lost[0].node, "made here"),),
         fix=_fix(source, model, held, line),
     )
+
+
+def _harm(known: Models, lost: list[Any]) -> str:
+    registration, heeds = facts.registration, facts.modality.heeds_mode
+    if any(registration.has_parameters(known, term) or not heeds(known.interpreter, term) for term in lost):
+        return "they are not trained, moved or saved"
+    return "`eval()` does not reach them"
 
 
 def _called(lost: list[Any]) -> str:
