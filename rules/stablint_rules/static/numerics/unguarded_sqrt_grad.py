@@ -670,7 +670,7 @@ def _why_zero(argument: Term) -> str | None:
     return _KNOWN[origin.name] if origin is not None else "its argument can be exactly 0"
 
 
-def _is_drawn_parameter(argument: Term, through: set[str]) -> bool:
+def _is_drawn_parameter(argument: Term, through: frozenset[str]) -> bool:
     """Whether a sum of squares is that of a parameter which is not made of zeros."""
     parameter = facts.provenance.made_by(argument, "parameter", through=through)
     made = parameter.operands[0] if parameter is not None and parameter.operands else None
@@ -680,7 +680,8 @@ def _is_drawn_parameter(argument: Term, through: set[str]) -> bool:
 
 def _scales_whole(source: SourceFile, site: Site) -> bool:
     """Whether a tensor is scaled by the root of the mean of all its squares: 0 only where every element is."""
-    uses, terms = source.ask(facts.uses), facts.terms
+    terms = facts.terms
+    uses = source.ask(facts.uses)
     for option in terms.options(site.raw):
         whole = _squared_whole(option)
         if whole is not None and any(
