@@ -91,6 +91,37 @@ class A:
             look(self.x)
         inner(2)
 """,
+    "fields of a dataclass": """
+from dataclasses import dataclass, field
+@dataclass
+class A:
+    eps: float = 0.0
+    width: int = 10
+    names: list = field(default_factory=list)
+    def f(self):
+        look(self.eps)
+look(A(eps=1e-6).eps, A(1e-3, 5).eps, A(1e-3, 5).width, A().eps, A(**known).eps, A().names)
+""",
+    "fields of a dataclass, those of its base first, and one that a method sets": """
+from dataclasses import dataclass
+@dataclass
+class A:
+    x: int
+@dataclass
+class B(A):
+    y: int = 2
+    z: int = 3
+    def __post_init__(self):
+        self.z = self.y
+look(B(1, 4).x, B(1, 4).y, B(1).z)
+""",
+    "fields of a named tuple": """
+from typing import NamedTuple
+class P(NamedTuple):
+    a: float
+    b: float = 2.0
+look(P(1.0).a, P(1.0).b, P(1.0)[0], P(1.0, 3.0)[1])
+""",
     "set by name": """
 class A:
     def __init__(self):
@@ -178,6 +209,9 @@ EXPECTED_MEMBERS = {
     "of the nearest class": ["2"],
     "set by a method that is called": ["3"],
     "set by a method called in a nested function": ["1"],
+    "fields of a dataclass": ["self.eps", "1e-06", "0.001", "5", "0.0", "self.eps", "self.names"],
+    "fields of a dataclass, those of its base first, and one that a method sets": ["1", "4", "self.z"],
+    "fields of a named tuple": ["1.0", "2.0", "1.0", "3.0"],
     "set by name": ["1"],
     "set in a loop": ["[0, 1]"],
     "set on one way": ["1 | 2"],

@@ -24,6 +24,7 @@ from stablint.static.facts.terms import (
     number,
 )
 from stablint.static.interpret.agreed import agreed
+from stablint.static.interpret.records import field_at, given_field, is_record
 
 if TYPE_CHECKING:
     from stablint.static.interpret.interpreter import Interpreter
@@ -57,6 +58,10 @@ def item(interpreter: Interpreter, base: Term, key: Term, node: cst.CSTNode) -> 
                     return value
         case Repeated():
             return base.item
+        case Instance(scope=scope) if scope is not None:
+            name = field_at(interpreter, base, key) if is_record(interpreter, scope) else None
+            held = given_field(interpreter, base, name) if name is not None else None
+            return held if held is not None else Item(base, key, node)
         case Instance(dotted=dotted):
             inner = elements(interpreter, base)
             if inner is not None and dotted in LAYER_LISTS:

@@ -80,6 +80,8 @@ class Interpreter:
         """What the expression, assignment target or augmented assignment of this id held, on the last pass over it."""
         self.sites: dict[int, tuple[Place, Scope, cst.CSTNode | None]] = {}
         """The calls and operators met, with the function and statement they stand in."""
+        self.records: dict[Scope, bool] = {}
+        """Which classes have a constructor made from their fields (`records`)."""
         self.agreed: dict[Parameter, Term | None] = {}
         """What all calls of the file give to a parameter (`agreed`)."""
         self.rounds: dict[int, list[Term]] = {}

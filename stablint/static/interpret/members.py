@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from stablint.static.facts.scopes import Scope
-from stablint.static.facts.terms import ClassObject, Closure, Instance, Receiver, Term, Unknown, join
+from stablint.static.facts.terms import (
+    ClassObject,
+    Closure,
+    Constant,
+    Instance,
+    Receiver,
+    Reference,
+    Term,
+    Unknown,
+    join,
+)
 from stablint.static.interpret.frame import Environment
 from stablint.static.interpret.invocations import given_to
 from stablint.static.interpret.methods import (
@@ -19,6 +29,7 @@ from stablint.static.interpret.methods import (
     is_property,
     is_static,
 )
+from stablint.static.interpret.records import given_field, is_field
 from stablint.static.interpret.substitution import Substitution
 
 if TYPE_CHECKING:
@@ -33,6 +44,8 @@ def member(interpreter: Interpreter, scope: Scope, name: str, base: Receiver | I
             outcome = interpreter.outcome(function)
             return _made_with(interpreter, outcome.returns, base) if outcome else Unknown(None, name)
         return bind_method(function, base)
+    if is_field(interpreter, base, name):
+        return _field(interpreter, scope, name, base)
     held = _attribute_held(interpreter, scope, name)
     if name in fields_of(interpreter, scope):
         held = _given(interpreter, scope, name, base) or held
@@ -40,6 +53,30 @@ def member(interpreter: Interpreter, scope: Scope, name: str, base: Receiver | I
         whose = base if isinstance(base, Instance) else interpreter.receiver(scope)
         return interpreter.home(scope).attribute_of(whose, name, None)
     return _made_with(interpreter, held, base)
+
+
+def _field(interpreter: Interpreter, scope: Scope, name: str, base: Receiver | Instance) -> Term:
+    """Return what a field of a record holds: what it was given, or its default where that is all that is left."""
+    unknown = interpreter.home(scope).attribute_of(interpreter.receiver(scope), name, None)
+    if not isinstance(base, Instance):
+        return unknown
+    given = given_field(interpreter, base, name)
+    if given is not None:
+        return given
+    if base.open_arguments or _is_written(interpreter, scope, name):
+        return unknown
+    held = _attribute_held(interpreter, scope, name)
+    return held if isinstance(held, Constant | Closure | Reference) else unknown
+
+
+def _is_written(interpreter: Interpreter, scope: Scope, name: str) -> bool:
+    """Whether a method sets the field."""
+    return any(
+        f"{first_parameter(function)}.{name}" in function.writes
+        for one in interpreter.hierarchy.lineage(scope)
+        for function in one.children
+        if function.kind == "function"
+    )
 
 
 def _made_with(interpreter: Interpreter, held: Term, base: Receiver | Instance) -> Term:
