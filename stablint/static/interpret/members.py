@@ -11,6 +11,8 @@ from stablint.static.facts.terms import (
     ClassObject,
     Closure,
     Constant,
+    Dictionary,
+    Display,
     Instance,
     Receiver,
     Reference,
@@ -21,11 +23,9 @@ from stablint.static.facts.terms import (
 from stablint.static.interpret.frame import Environment
 from stablint.static.interpret.invocations import given_to
 from stablint.static.interpret.methods import (
-    annotated_names,
     first_parameter,
     function_in,
     is_class_method,
-    is_dataclass,
     is_property,
     is_static,
 )
@@ -47,36 +47,9 @@ def member(interpreter: Interpreter, scope: Scope, name: str, base: Receiver | I
     if is_field(interpreter, base, name):
         return _field(interpreter, scope, name, base)
     held = _attribute_held(interpreter, scope, name)
-    if name in fields_of(interpreter, scope):
-        held = _given(interpreter, scope, name, base) or held
     if held is None:
-        whose = base if isinstance(base, Instance) else interpreter.receiver(scope)
-        return interpreter.home(scope).attribute_of(whose, name, None)
+        return interpreter.home(scope).attribute_of(_owner(interpreter, scope, base), name, None)
     return _made_with(interpreter, held, base)
-
-
-def _field(interpreter: Interpreter, scope: Scope, name: str, base: Receiver | Instance) -> Term:
-    """Return what a field of a record holds: what it was given, or its default where that is all that is left."""
-    unknown = interpreter.home(scope).attribute_of(interpreter.receiver(scope), name, None)
-    if not isinstance(base, Instance):
-        return unknown
-    given = given_field(interpreter, base, name)
-    if given is not None:
-        return given
-    if base.open_arguments or _is_written(interpreter, scope, name):
-        return unknown
-    held = _attribute_held(interpreter, scope, name)
-    return held if isinstance(held, Constant | Closure | Reference) else unknown
-
-
-def _is_written(interpreter: Interpreter, scope: Scope, name: str) -> bool:
-    """Whether a method sets the field."""
-    return any(
-        f"{first_parameter(function)}.{name}" in function.writes
-        for one in interpreter.hierarchy.lineage(scope)
-        for function in one.children
-        if function.kind == "function"
-    )
 
 
 def _made_with(interpreter: Interpreter, held: Term, base: Receiver | Instance) -> Term:
@@ -93,22 +66,32 @@ def _made_with(interpreter: Interpreter, held: Term, base: Receiver | Instance) 
     return Substitution(interpreter, given, init).rebuild(held)
 
 
-def fields_of(interpreter: Interpreter, scope: Scope) -> list[str]:
-    """Return the names that the `__init__` of a dataclass takes, in order."""
-    if interpreter.hierarchy.method_of(scope, "__init__") is not None:
-        return []
-    lineage = [one for one in interpreter.hierarchy.lineage(scope) if is_dataclass(one)]
-    return list(dict.fromkeys(name for one in reversed(lineage) for name in annotated_names(one)))
+def _field(interpreter: Interpreter, scope: Scope, name: str, base: Receiver | Instance) -> Term:
+    """Return what a field of a record holds: what it was given, or its default where that is all that is left."""
+    unknown = interpreter.home(scope).attribute_of(_owner(interpreter, scope, base), name, None)
+    if not isinstance(base, Instance):
+        return unknown
+    given = given_field(interpreter, base, name)
+    if given is not None:
+        return given
+    if base.open_arguments or _is_written(interpreter, scope, name):
+        return unknown
+    held = _attribute_held(interpreter, scope, name)
+    return held if isinstance(held, Constant | Closure | Reference | Display | Dictionary) else unknown
 
 
-def _given(interpreter: Interpreter, scope: Scope, name: str, base: Receiver | Instance) -> Term | None:
-    """Return what a field of a dataclass was given; None where that is its default."""
-    if not isinstance(base, Instance) or base.open_arguments:
-        return interpreter.home(scope).attribute_of(base, name, None)
-    if name in base.keywords:
-        return base.keywords[name]
-    place = fields_of(interpreter, scope).index(name)
-    return base.positional[place] if place < len(base.positional) else None
+def _owner(interpreter: Interpreter, scope: Scope, base: Receiver | Instance) -> Term:
+    return base if isinstance(base, Instance) else interpreter.receiver(scope)
+
+
+def _is_written(interpreter: Interpreter, scope: Scope, name: str) -> bool:
+    """Whether a method sets the field."""
+    return any(
+        f"{first_parameter(function)}.{name}" in function.writes
+        for one in interpreter.hierarchy.lineage(scope)
+        for function in one.children
+        if function.kind == "function"
+    )
 
 
 def class_member(interpreter: Interpreter, base: ClassObject, name: str, node: cst.CSTNode | None) -> Term:

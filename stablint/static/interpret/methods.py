@@ -5,7 +5,7 @@ from __future__ import annotations
 import libcst as cst
 
 from stablint.static.facts.scopes import Scope
-from stablint.static.nodes import all_parameters, dotted_name, suite_of
+from stablint.static.nodes import all_parameters, dotted_name
 
 
 def function_in(scope: Scope, name: str) -> Scope | None:
@@ -43,23 +43,6 @@ def is_setter(function: Scope) -> bool:
         and decorator.decorator.attr.value in ("setter", "deleter")
         for decorator in function.decorators
     )
-
-
-def is_dataclass(scope: Scope) -> bool:
-    """Whether a class gets an `__init__` that takes its annotated names."""
-    decorators = (
-        [one.decorator for one in scope.node.decorators] if isinstance(scope.node, cst.ClassDef) else []
-    )
-    names = [dotted_name(one) or dotted_name(getattr(one, "func", None)) for one in decorators]
-    return any(name.rsplit(".", 1)[-1] == "dataclass" for name in names)
-
-
-def annotated_names(scope: Scope) -> list[str]:
-    """Return the names that the body of a class annotates, in order."""
-    body = suite_of(scope.node)
-    small = (part for line in body if isinstance(line, cst.SimpleStatementLine) for part in line.body)
-    targets = (part.target for part in small if isinstance(part, cst.AnnAssign))
-    return [target.value for target in targets if isinstance(target, cst.Name)]
 
 
 def is_transforming(decorator: cst.Decorator) -> bool:
