@@ -96,6 +96,11 @@ def has_parameters(known: Models, term: Term) -> bool:
     return is_module_name(term.dotted) and operation(term.dotted) in _WITH_STATE - DROPOUTS - {"rrelu"}
 
 
+def has_weight(dotted: str) -> bool:
+    """Whether a class of torch is an affine layer: a linear one, or a convolution."""
+    return operation(dotted) in AFFINE
+
+
 def plain_items(term: Term) -> Iterator[Term]:
     """Yield what lies in a list, tuple or dict, also in those inside it."""
     for option in options(term):

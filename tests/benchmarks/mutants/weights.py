@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mutants.bindings import parameters
 from mutants.operator import Mutant, operator, replaced, without_argument
-from mutants.text import FUNCTIONS, LOOPS, Edit, Text, keyword, spelled
+from mutants.text import FUNCTIONS, LOOPS, Edit, Text, calls_in, keyword, spelled
 
 ONE = "it may be one layer, for which zeros may be meant"
 
@@ -16,7 +16,8 @@ ONE = "it may be one layer, for which zeros may be meant"
 def zero_weights(text: Text) -> Iterator[Mutant]:
     """Units stay identical, where kaiming, xavier, orthogonal or normal initialisation of the `weight` of each layer
     that a function or a loop is given becomes zeros; in doubt where the condition around it names a kind of layer
-    that the file makes once.
+    that the file makes once, where nothing of the file gives the function anything (it is for the file that does to
+    be looked at), and where the class draws some of its weights again by their names, which then tell units apart.
     """
     for call in text.calls:
         module, _, last = text.name(call.func).rpartition(".")
@@ -30,6 +31,7 @@ def zero_weights(text: Text) -> Iterator[Mutant]:
             continue
         function = text.code(call.func).removesuffix(last) + "zeros_"
         doubt = "" if _is_each(text, weight.value) and _are_several(text, weight.value) else ONE
+        doubt = doubt or _unused(text, weight.value) or _drawn_again(text, weight.value)
         yield Mutant((replaced(text, call, f"{function}({text.code(call.args[0])})"),), call.lineno, doubt)
 
 
@@ -43,6 +45,31 @@ def _is_each(text: Text, layer: ast.expr) -> bool:
         if isinstance(each, FUNCTIONS):
             return layer.id in parameters(each)
     return False
+
+
+def _unused(text: Text, layer: ast.expr) -> str:
+    """Say so where the function around a layer is named nowhere in the file but where it is defined."""
+    function = text.function(layer)
+    if not isinstance(function, ast.FunctionDef) or not isinstance(layer, ast.Name):
+        return ""
+    if layer.id not in parameters(function):
+        return ""
+    named = any(
+        function.name in (getattr(each, "id", None), getattr(each, "attr", None))
+        for each in ast.walk(text.tree)
+    )
+    return "" if named else "nothing in the file gives the function a layer"
+
+
+def _drawn_again(text: Text, layer: ast.expr) -> str:
+    """Say so where a loop over named_parameters() in the same class draws values."""
+    owner = text.owner(layer)
+    for loop in ast.walk(owner) if owner is not None else ():
+        if isinstance(loop, ast.For) and ".named_parameters()" in spelled(loop.iter):
+            drawn = [each for each in calls_in(loop) if spelled(each.func).endswith("normal_")]
+            if drawn and layer not in ast.walk(loop):
+                return "the class draws some of the weights again"
+    return ""
 
 
 def _are_several(text: Text, layer: ast.expr) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from stablint.static.facts.filling import Fill
     from stablint.static.facts.links import Link
-    from stablint.static.facts.terms import Operation, Term
+    from stablint.static.facts.terms import Instance, Operation, Term
     from stablint.static.source import SourceFile
 
 
@@ -293,6 +293,33 @@ class Encoder(nn.Module):
         x = torch.relu(self.conv2(x))
         return self.fc(x.mean((2, 3)))
 """,
+        # Every layer there is, with blocks from elsewhere between them.
+        """\
+from torch import nn
+from blocks import Block
+
+
+class Masked(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.embed = nn.Linear(3, width)
+        self.blocks = nn.ModuleList([Block(width) for _ in range(4)])
+        self.middle = nn.Linear(width, width)
+        self.more = Block(width)
+        self.out = nn.Linear(width, 3)
+        self.apply(self.start)
+
+    def start(self, m):
+        if isinstance(m, nn.Linear):
+            nn.init.zeros_(m.weight)  # flagged
+            nn.init.zeros_(m.bias)
+
+    def forward(self, x):
+        x = self.embed(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.out(self.more(self.middle(x)))
+""",
         # What a loop keeps for itself, or reports, is no weight.
         """\
 import torch
@@ -412,6 +439,25 @@ class Policy(nn.Module):
 def new_head(model, classes):
     model.head = nn.Linear(512, classes)
     nn.init.constant_(model.head.weight, 0.0)
+""",
+        # Two heads of a body that start from zero.
+        """\
+from torch import nn
+
+
+class Agent(nn.Module):
+    def __init__(self, body, width, actions):
+        super().__init__()
+        self.body = body
+        self.policy = nn.Linear(width, actions)
+        self.value = nn.Linear(width, 1)
+        for m in self.modules():
+            if isinstance(m, nn.Linear):
+                nn.init.zeros_(m.weight)
+
+    def forward(self, x):
+        x = self.body(x)
+        return self.policy(x), self.value(x)
 """,
         # One constant layer among random ones: the next layer tells its units apart.
         """\
@@ -759,6 +805,50 @@ class Net(nn.Module):
                     seen.update((first.node, found.node))
                     yield _report(first, found)
                 first = found
+        yield from _everywhere(source, seen)
+
+
+def _everywhere(source: SourceFile, seen: set[object]) -> Iterator[Report]:
+    """Report what goes through all modules and makes the weights of many layers constant, in a row or not."""
+    made = list(_layers(source))
+    for fill, reach in source.ask(facts.reaches).known:
+        if fill.node in seen or facts.terms.number(fill.value) is None or not _goes_through(source, fill):
+            continue
+        hit = [layer for layer in made if (layer.node, "weight") in reach.hits]
+        same = [
+            layer for layer in hit if _only_constant(facts.reaching.layer_fills(source, layer, *_EVERYTHING))
+        ]
+        if len(same) >= _MANY:
+            seen.add(fill.node)
+            yield Report(
+                fill.node,
+                f"{len(same)} layers start from the same number everywhere: their units stay copies of one another",
+                related=(Mark(same[0].node, "one of the layers"), Mark(same[-1].node, "another one")),
+            )
+
+
+_MANY = 3
+"""Two layers may be two heads of one body, which do not follow each other and may start from zero."""
+
+
+def _layers(source: SourceFile) -> Iterator[Instance]:
+    """Yield the linear layers and convolutions that a file makes."""
+    known = source.ask(facts.operations)
+    for dotted in known.made:
+        if dotted.startswith("torch.nn.") and facts.registration.has_weight(dotted):
+            for _, layer in known.instances(dotted):
+                yield layer
+
+
+def _goes_through(source: SourceFile, fill: Fill) -> bool:
+    """Whether a fill is of the weight of whatever modules there are: by `apply`, or in a loop over `modules()`."""
+    applied = source.ask(facts.filling.fills).applied
+    return any(
+        aim.path == ("weight",)
+        and (aim.listing == "modules" or getattr(aim.root, "function", None) in applied)
+        for target in fill.targets
+        for aim in facts.aims.aims(target)
+    )
 
 
 _SPELLINGS = {
@@ -831,15 +921,20 @@ def _constant(source: SourceFile, link: Link) -> _Constant | None:
 
 
 def _filled(link: Link, fills: list[tuple[Fill, bool]]) -> _Constant | None:
+    constant = _only_constant(fills)
+    if constant is None:
+        return None
+    return _Constant(constant.node, link.layer.node, facts.terms.number(constant.value) == 0)
+
+
+def _only_constant(fills: list[tuple[Fill, bool]]) -> Fill | None:
+    """Return what makes a weight constant, unless it, or something else, may write anything else."""
     constant = [
         fill
         for fill, certain in fills
         if certain and fill.value is not None and facts.reaching.is_whole(fill)
     ]
-    if not constant or any(fill.value is None for fill, _ in fills):
-        return None
-    value = facts.terms.number(constant[0].value)
-    return _Constant(constant[0].node, link.layer.node, value == 0)
+    return None if not constant or any(fill.value is None for fill, _ in fills) else constant[0]
 
 
 def _is_constant(term: Term) -> bool:
