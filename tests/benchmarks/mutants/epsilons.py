@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
-from mutants.bindings import traced
+from mutants.bindings import traced, values_of
 from mutants.operator import Mutant, operator, replaced
 from mutants.text import Text, keyword, method
 
@@ -51,10 +52,48 @@ def epsilon_outside_root(text: Text) -> Iterator[Mutant]:
 
 @operator(b"/", "unguarded-division")
 def division_without_epsilon(text: Text) -> Iterator[Mutant]:
-    """0 / 0 is NaN, where a divisor loses the eps that was added to it, or its clamp, and reaches zero."""
+    """0 / 0 is NaN, where a divisor loses the eps that was added to it, or its clamp, and reaches zero; in doubt
+    where no graph is recorded (a metric, an optimizer, a file without networks), only a number is taken of the
+    quotient, `where` picks what is invalid off, it may be of NumPy, or it is a gradient or a weight, which is exactly
+    zero by a rare chance only.
+    """
     for node in ast.walk(text.tree):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and b"np." not in _bytes(text, node):
-            yield from _bared(text, node.right, "", one=True)
+            yield from _bared(text, node.right, _doubt_of_quotient(text, node), one=True)
+
+
+ARRAY, SHOWN = "it may be an array of NumPy", "only its number is taken"
+BY_CHANCE, PICKED = "it is zero by a rare chance only", "what is invalid is picked off"
+
+
+def _doubt_of_quotient(text: Text, quotient: ast.BinOp) -> str:
+    if text.is_run_without_gradients(quotient) or not re.search(
+        rb"torch\.nn\b|\bnn\.|\.backward\(", text.data
+    ):
+        return NO_GRADIENT
+    if getattr(text.parents[quotient], "attr", "") == "item":
+        return SHOWN
+    code, divisor = ast.unparse(text.function(quotient)), method(quotient.right, "clamp", "clip")
+    if divisor is not None and re.search(rf"where\({re.escape(ast.unparse(divisor))} *[<>=]", code):
+        return PICKED
+    if "np." in code and "torch." not in code:
+        return ARRAY
+    return BY_CHANCE if _is_of_gradients_or_weights(text, quotient.right) else ""
+
+
+def _is_of_gradients_or_weights(text: Text, divisor: ast.expr) -> bool:
+    for each in ast.walk(divisor):
+        if isinstance(each, (ast.Name, ast.Attribute)) and isinstance(each.ctx, ast.Load):
+            values = [traced(text, each), *values_of(text, each)]
+            if any(
+                _makes_weight(text, value) or re.search(r"\.grad\b", ast.unparse(value)) for value in values
+            ):
+                return True
+    return False
+
+
+def _makes_weight(text: Text, value: ast.expr) -> bool:
+    return isinstance(value, ast.Call) and text.name(value.func).endswith("Parameter")
 
 
 def _bytes(text: Text, node: ast.expr) -> bytes:

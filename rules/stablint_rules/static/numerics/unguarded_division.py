@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,11 @@ class UnguardedDivision(StaticRule):
     Reports a division that is trained through where the divisor is
 
     - the norm of something that can be 0 altogether: the output of `relu`, of a mask, a difference; of
-      any other output of a layer it is a note;
+      any other output of a layer, or of what a module's `forward` is given, it is a note;
     - the standard deviation, the variance or the range (the largest value minus the smallest) of the very
       tensor that is divided; also where advantages or returns, which carry no graph, are standardised in the
       loop that trains on them;
+    - a distance, in weights that are written `1 / distance` (a note),
     - the sum of a mask or, over the samples, of a one-hot code,
     - how often something occurs: `bincount`, a scatter of ones, the degrees of the nodes of a graph, and the
       row sums of a matrix in `adjacency @ x / adjacency.sum(-1, keepdim=True)`,
@@ -297,6 +299,55 @@ def loss(model: nn.Module, x, y, weight):
     if weight > 0:
         return (error * valid).sum() / valid.sum()  # flagged
     return error.mean()
+""",
+        # notes: norms of layers by hand, given nobody knows what
+        """\
+import torch
+from torch import nn
+
+class GraphNorm(nn.Module):
+    def forward(self, x, batch=None):
+        if batch is None:
+            x = x - x.mean(dim=0, keepdim=True)
+            return x / x.std(unbiased=False)  # flagged
+        return x
+
+class RowNorm(nn.Module):
+    def forward(self, x):
+        x = x - x.mean(dim=0, keepdim=True)
+        return 2 * x / x.norm(2, -1, keepdim=True)  # flagged
+
+class SampleNorm(nn.Module):
+    def forward(self, x):
+        shape = [-1] + [1] * (x.dim() - 1)
+        mean = x.view(x.size(0), -1).mean(1).view(*shape)
+        std = x.view(x.size(0), -1).std(1).view(*shape)
+        return (x - mean) / std  # flagged
+""",
+        # a note: neighbours weighted by their distance
+        """\
+import torch
+from torch import nn
+
+def interpolate(model: nn.Module, x, at, wanted, near):
+    with torch.no_grad():
+        apart = at[near] - wanted
+        weights = 1.0 / (apart * apart).sum(dim=-1, keepdim=True)  # flagged
+    return model(x[near] * weights)
+""",
+        # advantages, before the loop over the batches
+        """\
+import torch
+
+class Agent:
+    def update(self, rollouts, optimizer):
+        advantages = rollouts.returns[:-1] - rollouts.values[:-1]
+        advantages = (advantages - advantages.mean()) / advantages.std()  # flagged
+        for batch in rollouts.batches(advantages):
+            loss = self.loss(batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
 """,
     ]
 
@@ -568,18 +619,44 @@ def attack(model: nn.Module, x, y):
     (grad,) = torch.autograd.grad(F.cross_entropy(model(x), y), x)
     return x.detach() + 0.1 * grad / grad.norm()
 """,
+        # a product or a histogram of nobody knows what; not in forward
+        """\
+import torch
+from torch import nn
+
+class Pool(nn.Module):
+    def forward(self, s, k, small):
+        ss = torch.matmul(s.transpose(1, 2), s)
+        k[k == 0] = small
+        k, s = map(lambda t: t / torch.linalg.norm(t, dim=-1, keepdim=True), (k, s))
+        return ss / torch.norm(ss, dim=(-1, -2), keepdim=True), k, s
+
+    def histogram(self, colors, scatter):
+        out = scatter(colors)
+        return out / out.norm(dim=-1, keepdim=True)
+""",
+        # a distance that is kept from 0
+        """\
+import torch
+
+def interpolate(model, x, at, wanted, near):
+    apart = at[near] - wanted
+    weights = 1.0 / (apart * apart).sum(dim=-1, keepdim=True).clamp(min=1e-16)
+    return model(x[near] * weights)
+""",
     ]
 
     def check(self, source: SourceFile) -> Iterator[Report]:
         """Report divisions by what can be exactly zero, where they are trained through."""
         for site, division in source.ask(facts.operations).named("div", when=_may_matter):
             why = (
-                _why_zero(division)
+                _why_zero(source, site, division)
                 or _why_constant(source, site)
+                or _why_close(division)
                 or _why_empty(source, site, division)
                 or _why_alone(division)
             )
-            if why is None or not facts.differentiation.is_trained_through(source, site, division):
+            if why is None or not _may_be_trained_through(source, site, division):
                 continue
             is_shown = facts.differentiation.may_be_for_show(source, site.scope)
             if not is_shown and not _is_tested(source, site, division) and not _is_picked_off(source, site):
@@ -609,7 +686,7 @@ def _may_matter(division: Operation) -> bool:
     return facts.counts.counted(division.operands[-1]) is not None
 
 
-def _why_zero(division: Operation) -> tuple[str, Severity | None] | None:
+def _why_zero(source: SourceFile, site: Site, division: Operation) -> tuple[str, Severity | None] | None:
     """Say why the divisor can be zero, and how much that matters."""
     divisor = _divisor(division)
     if divisor is None or not divisor.operands or not facts.intervals.interval(division.operands[1]).has_zero:
@@ -623,11 +700,15 @@ def _why_zero(division: Operation) -> tuple[str, Severity | None] | None:
             else None
         )
     of = _range_of(divisor) if divisor.name == "sub" else divisor.operands[0]
-    if of is None or carries(of) is not True or _is_exempt(of):
+    if of is None or carries(of) is False or _is_exempt(of):
+        return None
+    is_certain = carries(of) is True
+    if not is_certain and not _may_come_from_a_layer(source, site, of):
         return None
     if divisor.name != "norm":
-        return (_CONSTANT[divisor.name], None) if _is_deviation_of(of, division.operands[0]) else None
-    if _reaches_origin(of):
+        severity = None if is_certain else Severity.NOTE
+        return (_CONSTANT[divisor.name], severity) if _is_deviation_of(of, division.operands[0]) else None
+    if is_certain and _reaches_origin(of):
         return "divided by a norm that can be 0: NaN, and a NaN gradient", None
     is_own = any(facts.terms.same(part, of) for part in facts.terms.within(division.operands[0], 40))
     return (
@@ -635,6 +716,55 @@ def _why_zero(division: Operation) -> tuple[str, Severity | None] | None:
         if is_own
         else None
     )
+
+
+def _may_be_trained_through(source: SourceFile, site: Site, division: Operation) -> bool:
+    """Whether a gradient may flow through a division, or the weights that it gives are of what has one."""
+    is_weight = facts.terms.number(division.operands[0]) is not None and not division.graph
+    return facts.differentiation.is_trained_through(source, site, division) or (
+        is_weight and bool(_consumers(source, site))
+    )
+
+
+def _consumers(source: SourceFile, site: Site) -> list[Term]:
+    uses = source.ask(facts.uses)
+    return [
+        consumer
+        for option in facts.terms.options(source.ask(facts.values).raw(site.node))
+        for consumer in uses.of(option)
+        if facts.gradients.carries_graph(consumer) is not False
+    ]
+
+
+def _may_come_from_a_layer(source: SourceFile, site: Site, of: Term) -> bool:
+    """Whether a module's forward is given something, or its deviation, of which nothing more is known.
+
+    What was computed from it by a product or a histogram is hardly ever zero altogether.
+    """
+    scope = site.scope
+    if scope.name != "forward" or source.ask(facts.models).around(scope) is None:
+        return False
+    of = _unviewed(of)
+    if not isinstance(of, facts.terms.Operation):
+        return True
+    return bool(of.operands) and _is_deviation_of(of.operands[0], of)
+
+
+def _why_close(division: Operation) -> tuple[str, Severity | None] | None:
+    """Say so where points are weighted by `1 / distance`: one of them may be where the other is."""
+    if len(division.operands) != 2 or facts.terms.number(division.operands[0]) is None:
+        return None
+    if not facts.intervals.interval(division.operands[1]).has_zero:
+        return None
+    total = facts.provenance.made_by(division.operands[1], "sum", "norm", through=_THROUGH)
+    squared = total.operands[0] if total is not None and total.operands else None
+    if squared is not None and total is not None and total.name == "sum":
+        square = facts.provenance.made_by(squared, "pow", "square", "mul")
+        is_square = square is not None and (square.name != "mul" or facts.terms.same(*square.operands[:2]))
+        squared = square.operands[0] if square is not None and is_square else None
+    if squared is None or facts.provenance.made_by(squared, "sub") is None:
+        return None
+    return "divided by a distance, which is 0 where two points coincide: infinite, then NaN", Severity.NOTE
 
 
 _CONSTANT = {
@@ -730,10 +860,17 @@ def _is_whole(divisor: Operation) -> bool:
 def _is_beside_backward(source: SourceFile, site: Site) -> bool:
     """Whether `backward` is called in the loop that a place is in, or beside it in a function without one."""
     inner = next(_loops(site.block), None)
+    is_update = inner is None and site.scope.kind == "function" and _is_advantage(source, site)
     for call in source.ask(facts.syntax).calls.get("backward", ()):
-        if call.scope is site.scope and inner in (*_loops(call.block), *([None] if _is_alone(call) else [])):
+        around = [*_loops(call.block), *([None] if is_update or _is_alone(call) else [])]
+        if call.scope is site.scope and inner in around:
             return True
     return False
+
+
+def _is_advantage(source: SourceFile, site: Site) -> bool:
+    """Whether it is advantages by name, made anew for each update: a table is standardised once, before the loop."""
+    return re.match(r"\s*\w*adv", source.code(site.statement or site.node)) is not None
 
 
 def _loops(block: Block | None) -> Iterator[Block]:
@@ -781,7 +918,17 @@ def _is_deviation_of(of: Term, divided: Term) -> bool:
     distance = facts.provenance.made_by(divided, "sub")
     whole = distance.operands[0] if distance is not None else divided
     alternatives = (divided, *facts.terms.options(whole))
-    return any(facts.terms.same(one, of) for one in alternatives)
+    return any(facts.terms.same(one, shape) for one in alternatives for shape in (of, _unviewed(of)))
+
+
+def _unviewed(term: Term) -> Term:
+    """Return x of `x.view(n, -1)`."""
+    while isinstance(term, facts.terms.Operation) and term.name in _VIEWS and term.operands:
+        term = term.operands[0]
+    return term
+
+
+_VIEWS = ("view", "reshape", "flatten", "transpose", "permute")
 
 
 def _reaches_origin(of: Term) -> bool:
