@@ -564,6 +564,25 @@ class Search(nn.Module):
             self.overlap[x > 0] = self.overlap[x > 0] * 0.5
         return self.overlap + self.table
 """,
+        # a parameter that is drawn anew in place where an option says so
+        """\
+import torch
+from torch import nn
+
+
+class Bias(nn.Module):
+    def __init__(self, n, is_drawn=False):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(n))
+        if is_drawn:
+            self.bias.data.uniform_(-1.0, 0.0)
+        self.scale = nn.Parameter(torch.ones(n))
+        if is_drawn:
+            self.scale.uniform_(0.5, 1.0)
+
+    def forward(self, x):
+        return x * self.scale + self.bias.clamp(-1, 0)
+""",
     ]
 
     def check(self, source: SourceFile) -> Iterator[Report]:
@@ -606,13 +625,24 @@ def _tensor_in(source: SourceFile, model: Model, held: Held) -> Operation | None
     options = [
         one
         for one in facts.terms.options(facts.evaluation.without_none(held.term))
-        if not (isinstance(one, facts.terms.Operation) and one.name == "parameter")  # if it is to be learnt
+        if getattr(_written(one), "name", "") != "parameter"  # if it is to be learnt
     ]
     is_empty = any(isinstance(one, facts.terms.Operation) and one.name in UNINITIALISED for one in options)
     if is_empty and not _is_filled(source, model, held.name, held.term):
         return None  # a place for what is computed later
     found = [_made(one, 40) for one in options]
     return found[0] if found and all(found) else None
+
+
+def _written(term: Term) -> Term:
+    """Return what the methods write into that change a tensor in place: it stays the parameter that it was."""
+    while (
+        isinstance(term, facts.terms.Operation) and term.dotted.startswith("torch.Tensor.") and term.operands
+    ):
+        if not term.dotted.endswith("_"):
+            break
+        term = term.operands[0]
+    return term
 
 
 def _is_filled(source: SourceFile, model: Model, name: str, term: Term) -> bool:
