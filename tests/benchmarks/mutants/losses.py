@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mutants.bindings import last_value, traced
 from mutants.criteria import Criterion, criteria, squash
@@ -116,8 +118,17 @@ def nll_of_softmax(text: Text) -> Iterator[Mutant]:
 
 @operator(b"log_softmax", "nll-loss-needs-log-probs")
 def nll_of_logits(text: Text) -> Iterator[Mutant]:
-    """The loss is no likelihood, where the log_softmax goes away whose result nll_loss gets."""
-    yield from _bared(text, "log_softmax", "nll")
+    """The loss is no likelihood, where the log_softmax goes away whose result nll_loss gets; in doubt where neither
+    a name nor a layer says that what is left are logits.
+    """
+    for mutant in _bared(text, "log_softmax", "nll"):
+        is_shown = re.search(rb"logit", mutant.edits[0].text, re.IGNORECASE) or re.search(
+            rb"(linear|fc|lin|head|classifier|conv)\w*\(|@", mutant.edits[0].text, re.IGNORECASE
+        )
+        yield mutant if is_shown else replace(mutant, doubt=NO_LOGITS)
+
+
+NO_LOGITS = "nothing says that they are logits"
 
 
 @operator(b"kl_div", "kl-div-input-not-log")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,10 @@ from stablint.rule import Mark, ProposedFix, Replace, Report, StaticRule
 from stablint.static import facts
 
 if TYPE_CHECKING:
-    from stablint.static.facts.terms import Operation
+    import libcst as cst
+
+    from stablint.static.facts.sites import Site
+    from stablint.static.facts.terms import Operation, Term
     from stablint.static.source import SourceFile
 
 
@@ -21,7 +25,8 @@ class NllLossNeedsLogProbs(StaticRule):
 
     Follows the first argument of `NLLLoss` and `F.nll_loss` back to where it was made. Reports a softmax
     or sigmoid as an error, and as a warning a model whose every output is that of a linear or
-    convolutional layer, with no logarithm on the way.
+    convolutional layer, with no logarithm on the way. What is only called `logits`, and made without a
+    logarithm that the file shows, is a note.
 
     ## Why it is bad
 
@@ -187,6 +192,18 @@ import torch.nn.functional as F
 def loss(scores, y):
     return F.nll_loss(torch.sigmoid(scores), y)  # flagged
 """,
+        # a note: by their name they are none
+        """\
+import torch.nn.functional as F
+
+def loss(model, sample):
+    logits, _ = model(sample["input"])
+    scores = logits
+    return F.nll_loss(scores, sample["target"])  # flagged
+
+def token_loss(input_logits, targets):
+    return F.nll_loss(input_logits, targets, reduction="sum")  # flagged
+""",
     ]
 
     fixed = [
@@ -201,6 +218,7 @@ def losses(logits, y):
     c = nn.NLLLoss()(logits.log_softmax(dim=-1), y)  # flagged
     return a + b + c
 """,
+        None,
         None,
         None,
         None,
@@ -407,6 +425,16 @@ class Net(nn.Module):
 def loss(x, y):
     return F.nll_loss(Net(log_probs=True)(x), y)
 """,
+        # a logarithm by another name, and names that say so
+        """\
+import torch
+import torch.nn.functional as F
+
+def loss(logits, log_probs, model, x, target):
+    scores = logits - logits.logsumexp(1, keepdim=True)
+    logits = F.log_softmax(model(x), dim=1)
+    return F.nll_loss(scores, target) + F.nll_loss(log_probs, target) + F.nll_loss(logits, target)
+""",
     ]
 
     def check(self, source: SourceFile) -> Iterator[Report]:
@@ -431,6 +459,42 @@ def loss(x, y):
                     confidence=Confidence.MEDIUM,
                     related=(Mark(pairing.made.node, f"the {pairing.made.name}"),),
                 )
+        yield from _of_logits(source)
+
+
+def _of_logits(source: SourceFile) -> Iterator[Report]:
+    """Note losses of what is called logits, where nothing is known of it but the name."""
+    for site, loss in source.ask(facts.operations).named("nll_loss"):
+        written = facts.spelling.written_operand(loss)
+        if written is None or not loss.operands or not _is_no_logarithm(loss.operands[0]):
+            continue
+        name = _first_name(source, site, written)
+        if _LOGITS.search(name):
+            yield Report(
+                site.node,
+                f"nll_loss of `{name}`, which are no log-probabilities by their name: cross_entropy takes logits",
+                severity=Severity.NOTE,
+                confidence=Confidence.MEDIUM,
+            )
+
+
+_LOGITS = re.compile(r"(^|_)logits?(_|$)")
+
+
+def _is_no_logarithm(term: Term) -> bool:
+    """Whether no logarithm is seen in what a value is made of, and nothing that the other messages speak of."""
+    if facts.outputs.output(term, "softmax", "sigmoid", "raw") is not None:
+        return False
+    names = (getattr(part, "name", "") for part in facts.terms.within(term, 200))
+    return not any(isinstance(name, str) and name.startswith("log") and "logit" not in name for name in names)
+
+
+def _first_name(source: SourceFile, site: Site, written: cst.BaseExpression) -> str:
+    """Return what the argument of a loss is called; `logits` where the code says `scores = logits`."""
+    name = source.code(written)
+    bound = site.scope.bindings.get(name, [])
+    values = {source.code(one.value) if one.value is not None else "" for one in bound}
+    return values.pop() if len(values) == 1 and all(map(str.isidentifier, values)) else name
 
 
 def _fix(source: SourceFile, loss: Operation, made: Operation) -> ProposedFix | None:
