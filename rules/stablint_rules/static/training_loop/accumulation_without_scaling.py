@@ -234,6 +234,28 @@ def train(model, batches, steps, micro_batches):
             F.cross_entropy(model(x), y).backward()  # flagged
         optimizer.step()
 """,
+        # a way of its own for accumulation
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader, optimizer, scaler, steps):
+    rounds = len(loader) // steps
+    for i, (x, y) in enumerate(loader):
+        loss = F.mse_loss(model(x), y)
+        if steps > 1:
+            scaler.scale(loss).backward()  # flagged
+            if (i + 1) % steps == 0:
+                scaler.step(optimizer)
+                optimizer.zero_grad()
+                scaler.update()
+        else:
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+    return rounds
+""",
     ]
 
     fixed = [
@@ -348,6 +370,27 @@ def train(model, batches, steps, micro_batches):
             x, y = next(batches)
             (F.cross_entropy(model(x), y) / micro_batches).backward()
         optimizer.step()
+""",
+        """\
+import torch
+import torch.nn.functional as F
+
+def train(model, loader, optimizer, scaler, steps):
+    rounds = len(loader) // steps
+    for i, (x, y) in enumerate(loader):
+        loss = F.mse_loss(model(x), y)
+        if steps > 1:
+            scaler.scale(loss / steps).backward()
+            if (i + 1) % steps == 0:
+                scaler.step(optimizer)
+                optimizer.zero_grad()
+                scaler.update()
+        else:
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+    return rounds
 """,
     ]
 
@@ -600,6 +643,23 @@ def _accumulated(source: SourceFile, body: Program) -> Iterator[_Accumulated]:
         for backward in always:
             yield _Accumulated(backward, *steps[0])
     yield from _in_inner_loop(source, body)
+    yield from _in_one_way(source, body)
+
+
+def _in_one_way(source: SourceFile, body: Program) -> Iterator[_Accumulated]:
+    """Yield what one way of a branch adds up, where the other steps in every round: `if accumulation_steps > 1`."""
+    kinds = facts.events.Kind
+    ending = (kinds.ZERO_GRAD, kinds.OPAQUE, kinds.STEP)
+    for place, step in enumerate(body):
+        if (
+            not isinstance(step, facts.programs.Branch)
+            or facts.statements.modulus(source, step.node) is not None
+        ):
+            continue
+        others = (*body[:place], *body[place + 1 :])
+        if not facts.paths.events_in(others, *ending):
+            for way in step.ways:
+                yield from _accumulated(source, way)
 
 
 def _collect(source: SourceFile, program: Program, n: cst.BaseExpression | None, into: _Happening) -> None:
@@ -694,7 +754,7 @@ def _is_of_a_framework(backward: Event) -> bool:
 
 def _is_divided(source: SourceFile, n: cst.BaseExpression) -> bool:
     """Whether the file divides anything by n: a loss elsewhere, the gradients, the learning rate."""
-    by = re.compile(rf"/=?\s*(float\()?[\w.]*\b{re.escape(_last(source, n))}\b")
+    by = re.compile(rf"(?<!/)/=?\s*(float\()?[\w.]*\b{re.escape(_last(source, n))}\b")
     if by.search(source.text):
         return True
     calls = source.ask(facts.syntax).calls
