@@ -179,7 +179,7 @@ class _Following:
 
 def _is_weightless(fill: Fill, aim: Aim) -> bool:
     """Whether a bare tensor is no weight: one that a forward works with, one shown somewhere, an array of numpy."""
-    if aim.path or aim.listing or not isinstance(aim.root, Parameter | Unknown | Call):
+    if aim.path or aim.listing or not isinstance(aim.root, Parameter | Unknown | Call | Display):
         return False
     callee = aim.root.callee if isinstance(aim.root, Call) else None
     return (
