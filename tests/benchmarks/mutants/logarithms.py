@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from mutants.bindings import traced
@@ -79,11 +80,24 @@ def _is_logarithm(text: Text, call: ast.Call) -> bool:
 
 @operator(b"softplus", "naive-log-sum-exp", "exp-of-unbounded-output")
 def naive_softplus(text: Text) -> Iterator[Mutant]:
-    """exp overflows from 89 on, wherever softplus is written as log(1 + exp(x))."""
+    """exp overflows from 89 on, wherever softplus is written as log(1 + exp(x)); in doubt where only the data of the
+    result are taken, or the file compares x with a number, as to keep it in bounds.
+    """
     for call in text.calls:
         if _function(text, call) == "softplus" and len(call.args) == 1 and not call.keywords:
-            code = f"torch.log(1 + torch.exp({text.code(call.args[0])}))"
-            yield Mutant((replaced(text, call, code),), call.lineno)
+            operand = text.code(call.args[0])
+            if text.imports.get("torch") == "torch":
+                code = f"torch.log(1 + torch.exp({operand}))"
+                yield Mutant(
+                    (replaced(text, call, code),), call.lineno, _doubt_of_softplus(text, call, operand)
+                )
+
+
+def _doubt_of_softplus(text: Text, call: ast.Call, operand: str) -> str:
+    if getattr(text.parents[call], "attr", "") in ("data", "detach"):
+        return "only the data of the result are taken"
+    compared = rf"{re.escape(operand)}(\.item\(\))? *[<>]=? *-?\d"
+    return "the file compares it with a bound" if re.search(compared.encode(), text.data) else ""
 
 
 def _operand(text: Text, call: ast.Call, name: str) -> str:
