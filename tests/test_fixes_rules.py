@@ -8,7 +8,6 @@ from campaigns.fix_every_file import faults
 from stablint.fixes import fix_source
 from stablint.registry import load_rules
 from stablint.rule import StaticRule
-from stablint.static.source import SourceFile
 from stablint.testing import Case, cases
 
 RULES = [rule() for rule in load_rules() if issubclass(rule, StaticRule)]
@@ -22,9 +21,7 @@ FIXED = [
 @pytest.mark.parametrize("case", FIXED, ids=str)
 def test_a_rules_fix_keeps_the_promises(case: Case) -> None:
     data = case.source().data
-    alone = fix_source(
-        SourceFile("case.py", data), [rule for rule in RULES if type(rule) is case.rule], unsafe=True
-    )
+    alone = fix_source(case.source(), [rule for rule in RULES if type(rule) is case.rule], unsafe=True)
     assert alone.refused is None
     assert {finding.code for finding in alone.applied} == {case.rule.code}
     for unsafe in (False, True):

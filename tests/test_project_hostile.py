@@ -224,6 +224,18 @@ def test_the_answer_is_the_same_with_workers(project: Path, capsys: pytest.Captu
     assert said(capsys, ".", "--jobs", "1") == every
 
 
+def test_fixes_see_the_project(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("models/net.py").write_text(SOFTMAX.replace("F.softmax(self.fc(x), dim=1)", "self.fc(x).squeeze(1)"))
+    use = TRAIN.replace("nn.CrossEntropyLoss", "nn.BCELoss")
+    Path("train.py").write_text(use)
+    found = said(capsys, "train.py")
+    assert [one[:3] for one in found] == [("train.py", 9, "STB208")]
+    run(["check", "train.py", "--fix", "--unsafe-fixes"])
+    assert "BCEWithLogitsLoss" in Path("train.py").read_text()
+    capsys.readouterr()
+    assert said(capsys, "train.py") == []
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
 def test_links(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("real").mkdir()

@@ -11,6 +11,7 @@ from stablint.cli.request import Request
 from stablint.finding import Applicability, Finding
 from stablint.fixes import ChangedError, Fixed, fix_source, unified_diff, write_atomically
 from stablint.static.plan import rules_for
+from stablint.static.project.project import Project
 from stablint.static.source import SourceFile
 from stablint.static.workers.reading import RefusedError
 
@@ -41,7 +42,9 @@ def _fixed(path: str, job: Job, request: Request, inputs: Inputs, outcome: Outco
         old = inputs.read(path)
         off = job.unfixable | (IGNORABLE - {*job.codes(path)})
         rules = rules_for(job.plan, path)
-        fixed = fix_source(SourceFile(path, old), rules, unsafe=request.unsafe_fixes, unfixable=off)
+        source = SourceFile(path, old)
+        Project(inputs.read, roots=job.plan.src).adopt(source)
+        fixed = fix_source(source, rules, unsafe=request.unsafe_fixes, unfixable=off)
         if fixed.refused is not None:
             outcome.refused.append((path, fixed.refused))
         if fixed.data != old and request.diff:

@@ -78,6 +78,8 @@ def _round(
 ) -> tuple[SourceFile, list[Finding]]:
     """Make the chosen edits and look at what came of it; raise RefusedError if it is not better."""
     new = SourceFile(old.path, edited(old, choice.splices))
+    if old.project is not None:
+        old.project.adopt(new)
     after = examine(new, rules)
     for finding in after:
         if finding.code in UNREADABLE:

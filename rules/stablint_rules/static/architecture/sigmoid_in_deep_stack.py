@@ -305,6 +305,26 @@ class Physics(nn.Module):  # flagged
             x = self.tanh(layer(x))
         return self.outputs(x)
 """,
+        # the two halves are in two files
+        """\
+# file: models/blocks.py
+from torch import nn
+
+def block(size):
+    return nn.Sequential(nn.Linear(size, size), nn.Sigmoid())
+
+# file: models/net.py
+from torch import nn
+from .blocks import block
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(*[block(64) for _ in range(8)])  # flagged
+
+    def forward(self, x):
+        return self.layers(x)
+""",
     ]
 
     good = [
@@ -639,8 +659,6 @@ class Attend(nn.Module):
 
     def check(self, source: SourceFile) -> Iterator[Report]:
         """Report the chains of layers with many sigmoids, or very many tanh, in a row."""
-        if _SPELLINGS.isdisjoint(source.ask(facts.syntax).identifiers):
-            return
         seen: set[object] = set()
         for chain in source.ask(facts.chains):
             nodes = {layer.node for layer in chain.layers}
@@ -654,7 +672,6 @@ class Attend(nn.Module):
                 yield _report(source, chain, run, name)
 
 
-_SPELLINGS = {"Sigmoid", "sigmoid", "sigmoid_", "Tanh", "tanh", "tanh_"}
 _FEWEST = {"sigmoid": 3, "tanh": 12}
 _MEASURED = {
     "sigmoid": {3: "3e-2", 4: "5e-3", 5: "7e-4", 6: "9e-5", 8: "2e-6", 10: "3e-8", 15: "2e-12", 20: "1e-16"},

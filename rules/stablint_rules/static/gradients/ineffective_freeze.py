@@ -241,6 +241,27 @@ from torch import nn
 net = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
 net.requires_grad = True  # flagged
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(16, 16)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x):
+        return self.head(self.body(x).relu())
+
+# file: train.py
+import torch
+from models.net import Net
+
+model = Net()
+model.body.requires_grad = False  # flagged
+""",
     ]
 
     fixed = [
@@ -392,6 +413,13 @@ from torch import nn
 
 net = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
 net.requires_grad_(True)
+""",
+        """\
+import torch
+from models.net import Net
+
+model = Net()
+model.body.requires_grad_(False)
 """,
     ]
 

@@ -208,6 +208,30 @@ for x, y in zip(torch.randn(100, 4), torch.randint(0, 5, (100, 1))):
     loss.backward()
     optimizer.step()
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 10)
+
+    def forward(self, x):
+        return self.fc(x)
+
+# file: train.py
+import torch.nn.functional as F
+from models.net import Net
+
+model = Net()
+
+def step(x, y):
+    return F.mse_loss(model(x).argmax(dim=1).float(), y).backward()  # flagged
+""",
     ]
 
     good = [

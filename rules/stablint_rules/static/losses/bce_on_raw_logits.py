@@ -163,6 +163,30 @@ bad = nn.Sequential(nn.Linear(8, 1))
 def loss(x, y):
     return criterion(good(x), y) + criterion(bad(x), y)  # flagged
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 1)
+
+    def forward(self, x):
+        return self.fc(x).squeeze(1)
+
+# file: train.py
+import torch.nn.functional as F
+from models.net import Net
+
+model = Net()
+
+def step(x, y):
+    return F.binary_cross_entropy(model(x), y)  # flagged
+""",
     ]
 
     fixed = [
@@ -217,6 +241,15 @@ class Trainer:
         None,
         None,
         None,
+        """\
+import torch.nn.functional as F
+from models.net import Net
+
+model = Net()
+
+def step(x, y):
+    return F.binary_cross_entropy_with_logits(model(x), y)
+""",
     ]
 
     good = [

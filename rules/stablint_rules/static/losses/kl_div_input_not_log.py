@@ -223,6 +223,30 @@ def losses(logits, target):
     b = F.kl_div(logits.softmax(-1).clamp(min=1e-8), target, reduction="batchmean")  # flagged
     return a + b
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 10)
+
+    def forward(self, x):
+        return F.softmax(self.fc(x), dim=1)
+
+# file: train.py
+import torch.nn.functional as F
+from models.net import Net
+
+model = Net()
+
+def step(x, y):
+    return F.kl_div(model(x), y, reduction="batchmean")  # flagged
+""",
     ]
 
     fixed = [

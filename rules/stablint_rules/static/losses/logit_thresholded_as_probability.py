@@ -165,6 +165,30 @@ def step(x, y):
     predicted = torch.round(out)  # flagged
     return loss, (predicted == y).float().mean()
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 1)
+
+    def forward(self, x):
+        return self.fc(x).squeeze(1)
+
+# file: train.py
+import torch.nn.functional as F
+from models.net import Net
+
+model = Net()
+
+def step(x, y):
+    return (model(x) > 0.5).float(), F.binary_cross_entropy_with_logits(model(x), y)  # flagged
+""",
     ]
 
     good = [

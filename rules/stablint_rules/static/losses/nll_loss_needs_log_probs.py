@@ -204,6 +204,30 @@ def loss(model, sample):
 def token_loss(input_logits, targets):
     return F.nll_loss(input_logits, targets, reduction="sum")  # flagged
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 10)
+
+    def forward(self, x):
+        return F.softmax(self.fc(x), dim=1)
+
+# file: train.py
+import torch.nn.functional as F
+from models.net import Net
+
+model = Net()
+
+def step(x, y):
+    return F.nll_loss(model(x), y)  # flagged
+""",
     ]
 
     fixed = [

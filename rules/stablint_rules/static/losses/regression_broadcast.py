@@ -175,6 +175,27 @@ head = nn.Conv2d(16, 1, kernel_size=1)
 def loss(features, depth):
     return F.l1_loss(head(features), depth.view(-1, 64, 64))  # flagged
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 1)
+
+    def forward(self, x):
+        return self.fc(x)
+
+# file: train.py
+import torch
+import torch.nn.functional as F
+from models.net import Net
+
+x, y = torch.randn(64, 16), torch.randn(64)
+loss = F.mse_loss(Net()(x), y)  # flagged
+""",
     ]
     fixed = [
         """\
@@ -254,6 +275,14 @@ for _ in range(100):
 """,
         None,
         None,
+        """\
+import torch
+import torch.nn.functional as F
+from models.net import Net
+
+x, y = torch.randn(64, 16), torch.randn(64)
+loss = F.mse_loss(Net()(x).squeeze(-1), y)
+""",
     ]
 
     good = [

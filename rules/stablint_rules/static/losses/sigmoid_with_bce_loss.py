@@ -232,6 +232,30 @@ def loss(logits, y, temperature=None):
         p = torch.sigmoid(logits / temperature)  # flagged
     return F.binary_cross_entropy(p, y)
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 1)
+
+    def forward(self, x):
+        return torch.sigmoid(self.fc(x)).squeeze(1)
+
+# file: train.py
+import torch.nn.functional as F
+from models.net import Net
+
+model = Net()
+
+def step(x, y):
+    return F.binary_cross_entropy(model(x), y)  # flagged
+""",
     ]
 
     fixed = [

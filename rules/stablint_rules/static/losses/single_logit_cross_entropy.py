@@ -185,6 +185,30 @@ def loss(model, x, y):
     logits = model(x).view(-1, 1)
     return F.cross_entropy(logits, y.view(-1))  # flagged
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 1)
+
+    def forward(self, x):
+        return self.fc(x)
+
+# file: train.py
+import torch.nn.functional as F
+from models.net import Net
+
+model = Net()
+
+def step(x, y):
+    return F.cross_entropy(model(x), y)  # flagged
+""",
     ]
 
     good = [

@@ -316,6 +316,31 @@ def loss(logits, y, temperature=None):
         p = F.softmax(logits / temperature, dim=1)  # flagged
     return F.cross_entropy(p, y)
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 10)
+
+    def forward(self, x):
+        return F.softmax(self.fc(x), dim=1)
+
+# file: train.py
+from torch import nn
+from models.net import Net
+
+model = Net()
+criterion = nn.CrossEntropyLoss()
+
+def step(x, y):
+    return criterion(model(x), y)  # flagged
+""",
     ]
 
     fixed = [

@@ -196,6 +196,23 @@ def poincare(u, v):
     beyond = 2 * square / ((1 - (u**2).sum(-1)) * (1 - (v**2).sum(-1)))
     return torch.acosh(1 + square.clamp(min=0)) + torch.acosh((1 + beyond).clamp(min=1))  # flagged
 """,
+        # the two halves are in two files
+        """\
+# file: geometry.py
+import torch.nn.functional as F
+
+def cosine(a, b):
+    return F.cosine_similarity(a, b, dim=-1)
+
+# file: train.py
+import torch
+from torch import nn
+from geometry import cosine
+
+class Angle(nn.Module):
+    def forward(self, a, b):
+        return torch.acos(cosine(a, b)).mean()  # flagged
+""",
     ]
 
     good = [

@@ -198,6 +198,30 @@ class Scale(nn.Module):
 
 model = Scale().half()
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 10)
+
+    def forward(self, x):
+        return self.fc(x)
+
+# file: train.py
+import torch
+from models.net import Net
+
+model = Net()
+
+def step(x, y):
+    return (torch.exp(model(x)) - y).abs().mean()  # flagged
+""",
     ]
 
     good = [

@@ -302,6 +302,30 @@ class Rewarder(nn.Module):
             s = torch.sigmoid(d)
             return s.log() - (1 - s).log()  # flagged
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 10)
+
+    def forward(self, x):
+        return torch.sigmoid(self.fc(x))
+
+# file: train.py
+import torch
+from models.net import Net
+
+model = Net()
+
+def step(x, y):
+    return -(y * torch.log(model(x))).mean()  # flagged
+""",
     ]
 
     good = [

@@ -280,6 +280,30 @@ def perplexity(model, x):
     p = F.softmax(model(x), dim=-1)
     return torch.exp(-(p * torch.log(p)).sum(-1)).mean().item()  # flagged
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 10)
+
+    def forward(self, x):
+        return F.softmax(self.fc(x), dim=1)
+
+# file: train.py
+import torch
+from models.net import Net
+
+model = Net()
+
+def step(x, y):
+    return -(torch.log(model(x)) * y).sum(1).mean()  # flagged
+""",
     ]
 
     good = [

@@ -149,6 +149,30 @@ import torch
 def survival(logits):
     return torch.cumprod(torch.sigmoid(logits), dim=1)  # flagged
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 10)
+
+    def forward(self, x):
+        return F.softmax(self.fc(x), dim=1)
+
+# file: train.py
+import torch.nn.functional as F
+from models.net import Net
+
+model = Net()
+
+def step(x, y):
+    return -model(x).prod(dim=1).mean()  # flagged
+""",
     ]
 
     good = [

@@ -349,6 +349,25 @@ class Agent:
             loss.backward()
             optimizer.step()
 """,
+        # the two halves are in two files
+        """\
+# file: ops.py
+def lengths(x):
+    return x.norm(dim=1, keepdim=True)
+
+# file: net.py
+from torch import nn
+from ops import lengths
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 8)
+
+    def forward(self, x):
+        x = self.fc(x).relu()
+        return x / lengths(x)  # flagged
+""",
     ]
 
     good = [

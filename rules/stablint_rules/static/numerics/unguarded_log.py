@@ -283,6 +283,30 @@ def regularised(q, k, v, per_head):
         pooled = weights.mean(dim=(0, 1))
     return out, -(pooled * torch.log(pooled)).sum()  # flagged
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 10)
+
+    def forward(self, x):
+        return F.relu(self.fc(x))
+
+# file: train.py
+import torch
+from models.net import Net
+
+model = Net()
+
+def step(x, y):
+    return torch.log(model(x)).mean()  # flagged
+""",
     ]
 
     good = [

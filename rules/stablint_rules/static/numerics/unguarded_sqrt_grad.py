@@ -272,6 +272,30 @@ class Spread(nn.Module):
         spread = torch.sqrt((x - y).pow(2).sum(dim=1))  # flagged
         return torch.log(spread + 1e-6).mean()
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 10)
+
+    def forward(self, x):
+        return self.fc(x)
+
+# file: train.py
+import torch
+from models.net import Net
+
+model = Net()
+
+def step(x, y):
+    return torch.sqrt(((model(x) - y) ** 2).sum(1)).mean()  # flagged
+""",
     ]
 
     good = [

@@ -429,6 +429,39 @@ def select(loader, path, device):
             wrong += (guess.cpu() != labels).tolist()
     return wrong
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 10)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x):
+        return self.fc(self.drop(x))
+
+# file: train.py
+import torch
+import torch.nn.functional as F
+from models.net import Net
+
+model = Net()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for epoch in range(10):
+    model.train()
+    for x, y in train_loader:
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    correct = 0
+    with torch.no_grad():
+        for x, y in test_loader:
+            correct += (model(x).argmax(1) == y).sum().item()  # flagged
+    print(correct)
+""",
     ]
 
     fixed = [
@@ -631,6 +664,27 @@ def run(train_loader, test_loader):
     with torch.no_grad():
         for x, y in test_loader:
             print(F.mse_loss(model(x)[0], y))  # flagged
+""",
+        None,
+        """\
+import torch
+import torch.nn.functional as F
+from models.net import Net
+
+model = Net()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for epoch in range(10):
+    model.train()
+    for x, y in train_loader:
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    correct = 0
+    model.eval()
+    with torch.no_grad():
+        for x, y in test_loader:
+            correct += (model(x).argmax(1) == y).sum().item()
+    print(correct)
 """,
     ]
 

@@ -207,6 +207,34 @@ class Trainer:
         loss.backward()
         self.optimizer.step()
 """,
+        # the two halves are in two files
+        """\
+# file: models/net.py
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(16, 8)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x):
+        return self.head(self.body(x).relu())
+
+def build():
+    return Net()
+
+# file: train.py
+import torch
+from torch import nn
+from models.net import build
+
+def main(loader, train):
+    model = build()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.head = nn.Linear(8, 5)  # flagged
+    train(model, optimizer, loader)
+""",
     ]
 
     good = [
