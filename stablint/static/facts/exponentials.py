@@ -170,7 +170,7 @@ def is_bounded(exponent: Term) -> bool:
     match exponent:
         case Operation(name="sub", operands=(_, shift)):
             return any(_is_extreme(part) for part in within(shift))
-        case Operation(name="mul", operands=(factor, inner)) if number(factor) is not None:
+        case Operation(name="mul", operands=(factor, inner)) if is_constant(factor):
             return is_bounded(inner)
         case Operation(name="mul" | "div", operands=(inner, _)) if interval(inner).high <= 0:
             return True  # never positive, times or over something of unknown sign: a width, a temperature
