@@ -187,6 +187,24 @@ class Net(nn.Module):
     ]
 
     good = [
+        # A bottleneck between as many units as there are pixels.
+        """\
+import torch
+from torch import nn
+
+class Critic(nn.Module):
+    def __init__(self, size=32):
+        super().__init__()
+        self.size = size
+        self.conv = nn.Conv2d(1, 64, 4, 2, 1)
+        self.fc = nn.Sequential(
+            nn.Linear(64 * (self.size // 2) ** 2, 32),
+            nn.Linear(32, 64 * (self.size // 2) ** 2),
+        )
+
+    def forward(self, x):
+        return self.fc(torch.relu(self.conv(x)).flatten(1))
+""",
         # An activation between any two.
         """\
 import torch
@@ -406,8 +424,11 @@ def _is_meant_as_two(source: SourceFile, first: Operation, second: Operation) ->
         return False
     if _is_false(one.keywords.get("bias") or _at(one, 2)) or source.ask(facts.uses).is_shared(first):
         return False
-    numbers = facts.terms.number
-    width, inner, outer = numbers(_size(one, 0)), numbers(_size(one, 1)), numbers(_size(other, 1))
+    sizes = _size(one, 0), _size(one, 1), _size(other, 1)
+    width, inner, outer = map(facts.terms.number, sizes)
+    if inner is not None and width is None and sizes[0] is not None and sizes[2] is not None:
+        # Back to the pixels that it came from, over a number of its own: the code of an autoencoder.
+        return not facts.terms.same(sizes[0], sizes[2])
     return inner is None or width is None or outer is None or inner >= min(width, outer)
 
 
