@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from stablint.cache.fingerprint import fingerprint
-from stablint.cache.memory import Entry, Memory, affected, behind, learn
+from stablint.cache.memory import Entry, Memory, Node, Told
 from stablint.cache.store import load, save
+from stablint.cache.today import Today
 from stablint.diagnostics import FileNotChecked, InternalError
 from stablint.static.check import check_files
 from stablint.static.plan import Plan
-from stablint.static.project.folders import Folders
-from stablint.static.result import FileResult, digest
-from stablint.static.workers.reading import RefusedError, read_file
+from stablint.static.result import FileResult
 
 Progress = Callable[[int, int], None]
 
@@ -28,80 +27,58 @@ def check_with_cache(
     *,
     jobs: int | None = None,
     progress: Progress | None = None,
-) -> Iterator[FileResult]:
+) -> Generator[FileResult, None, None]:
     """Yield what came of each file, in their order; only those are checked for which it may be something new."""
     key = fingerprint(plan)
     memory = load(folder, key)
-    contents = _Contents()
-    good = _remembered(files, plan, memory, contents)
+    good = _good(files, plan, memory)
     left = [path for path in files if path not in good]
     fresh = check_files(left, plan, jobs=jobs, progress=_shifted(progress, len(good), len(files)))
-    told: list[FileResult] = []
-    for path in files:
-        result = good.get(path)
-        if result is None:
-            result = next(fresh)
-            told.append(result)
-        yield result
-    if told:
-        _remember(told, plan, memory, contents)
-        save(folder, key, memory)
+    told = Told()
+    try:
+        for path in files:
+            result = good.get(path)
+            if result is None:
+                result = next(fresh)
+                _add(told, result, plan)
+            yield result
+    finally:  # of a run that is interrupted too
+        if told.nodes or told.entries:
+            memory.learn(told)
+            memory.tidy(os.path.lexists)
+            save(folder, key, memory)
 
 
-class _Contents:
-    """The digests of files, each read once."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, str] = {}
-
-    def digest(self, path: str) -> str:
-        """Return the digest of a file; empty where it cannot be read."""
-        if path not in self._known:
-            try:
-                self._known[path] = digest(read_file(path))
-            except RefusedError:
-                self._known[path] = ""
-        return self._known[path]
-
-
-def _remembered(
-    files: Sequence[str], plan: Plan, memory: Memory, contents: _Contents
-) -> dict[str, FileResult]:
+def _good(files: Sequence[str], plan: Plan, memory: Memory) -> dict[str, FileResult]:
     """Return the results that still hold, and forget those that do not."""
-    folders = Folders()
-    changed = {
-        path
-        for path, node in memory.nodes.items()
-        if (node.digest and contents.digest(path) != node.digest)
-        or any(folders.ask(question) is not answer for question, answer in node.asked.items())
-    }
-    old = affected(memory, changed)
-    memory.nodes = {path: node for path, node in memory.nodes.items() if path not in changed}
-    memory.entries = {shown: entry for shown, entry in memory.entries.items() if entry.path not in old}
+    today = Today()
+    asked_for = [entry for path in files if (entry := memory.entries.get(path)) is not None]
+    memory.forget(
+        [
+            path
+            for path in memory.behind(asked_for)
+            if (node := memory.nodes.get(path)) is None or not today.holds(path, node)
+        ]
+    )
     good: dict[str, FileResult] = {}
-    for shown in files:
-        entry = memory.entries.get(shown)
-        if entry is None or entry.codes != plan.file_codes.get(shown, ()):
+    for path in files:
+        entry = memory.entries.get(path)
+        if entry is None:
             continue
-        if entry.digest == contents.digest(entry.path):
-            good[shown] = FileResult(shown, entry.findings)
+        if entry.codes == plan.file_codes.get(path) and today.holds(path, entry.own):
+            good[path] = FileResult(path, entry.findings)
+        else:
+            del memory.entries[path]
     return good
 
 
-def _remember(results: Sequence[FileResult], plan: Plan, memory: Memory, contents: _Contents) -> None:
-    for result in results:
-        learn(memory, result.links)
-    for result in results:
-        path = os.path.abspath(result.path)
-        if any(finding.code in _PASSING for finding in result.findings):
-            continue
-        # A file that does not concern torch has told of nothing; it was read, like all, before it was checked.
-        node = memory.nodes.get(path) if result.links else None
-        content = node.digest if node is not None else contents.digest(path)
-        if content and (not result.links or all(behind(memory, path).values())):
-            memory.entries[result.path] = Entry(
-                path, content, plan.file_codes.get(result.path, ()), result.findings
-            )
+def _add(told: Told, result: FileResult, plan: Plan) -> None:
+    told.add(result.links)
+    own = result.own
+    if own is not None and not any(finding.code in _PASSING for finding in result.findings):
+        told.entries[result.path] = Entry(
+            plan.file_codes.get(result.path), result.findings, Node(own.digest, own.leads, own.asked)
+        )
 
 
 def _shifted(progress: Progress | None, done: int, total: int) -> Progress | None:

@@ -32,15 +32,28 @@ def fingerprint(plan: Plan) -> str:
 
 def _code() -> list[str]:
     """Return names, sizes and times of the modules that do the work: whoever writes a rule changes them often."""
-    folders = {os.path.dirname(os.path.abspath(stablint.__file__))}
-    for package in {rule.__module__.split(".")[0] for rule in load_rules()}:
-        spec = find_spec(package)
-        folders.update(spec.submodule_search_locations or () if spec is not None else ())
     found: list[str] = []
-    for folder in sorted(folders):
+    for folder in sorted({os.path.dirname(os.path.abspath(stablint.__file__)), *_places_of_rules()}):
         for place, inner, names in os.walk(folder):
             inner[:] = [name for name in inner if name != "__pycache__"]
-            for name in sorted(names):
-                state = os.stat(os.path.join(place, name))
-                found.append(f"{place}/{name} {state.st_size} {state.st_mtime_ns}")
+            found.extend(_state(os.path.join(place, name)) for name in names)
+        if not os.path.isdir(folder):
+            found.append(_state(folder))
     return sorted(found)
+
+
+def _places_of_rules() -> set[str]:
+    """Return the folders of the packages that rules come from; of a single module, its file."""
+    found: set[str] = set()
+    for package in {rule.__module__.split(".")[0] for rule in load_rules()}:
+        spec = find_spec(package)
+        if spec is not None and spec.submodule_search_locations is not None:
+            found.update(spec.submodule_search_locations)
+        elif spec is not None and spec.origin is not None:
+            found.add(spec.origin)
+    return found
+
+
+def _state(path: str) -> str:
+    found = os.lstat(path)  # an editor's lock file is a link to nothing
+    return f"{path} {found.st_size} {found.st_mtime_ns}"

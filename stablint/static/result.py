@@ -14,7 +14,7 @@ from stablint.rule import Rule
 class Link:
     """A file that findings rest on: its content, the files that its imports led to, and how they were found.
 
-    The digest of a file that cannot be parsed is empty.
+    The digest of a file that cannot be read is empty.
     """
 
     path: str
@@ -36,8 +36,10 @@ class FileResult:
     findings: tuple[Finding, ...] = ()
     seconds: float = 0.0
     rule_seconds: dict[str, float] = field(default_factory=dict)
+    own: Link | None = None
+    """What the findings rest on first: the file itself as it was checked."""
     links: tuple[Link, ...] = ()
-    """What the findings rest on; what other results of the same process have told is not told again."""
+    """The imported files behind it; what other results of the same process have told is not told again."""
 
 
 def not_checked(path: str, reason: str, seconds: float = 0.0) -> FileResult:

@@ -137,7 +137,21 @@ def _held(interpreter: Interpreter, name: str) -> Term | None:
             return (
                 _imported_again(interpreter, only.dotted) if only.dotted is not None else Unknown(None, name)
             )
-    return interpreter.value_in_module(name)
+    return _left(interpreter, name)
+
+
+def _left(interpreter: Interpreter, name: str) -> Term:
+    """Return what a name holds when the module has run.
+
+    The module remembers it, for all who ask: where its imports lead is noted with it, not on the way of the first.
+    """
+    project = interpreter.project
+    assert project is not None
+    way = project.ways.leave()
+    try:
+        return interpreter.value_in_module(name)
+    finally:
+        project.ways.go_back(way)
 
 
 def _imported_again(interpreter: Interpreter, dotted: str) -> Term:
@@ -193,7 +207,7 @@ def _is_public(interpreter: Interpreter, name: str) -> bool:
     """Whether a star import brings a name: what `__all__` lists, where it is a plain list."""
     listed = interpreter.syntax.module.bindings.get("__all__", [])
     if len(listed) == 1 and listed[0].value is not None:
-        held = interpreter.value_in_module("__all__")
+        held = _left(interpreter, "__all__")
         if isinstance(held, Display):
             return any(isinstance(one, Constant) and one.value == name for one in held.items)
     return not name.startswith("_")

@@ -18,7 +18,7 @@ def folder_listing(folder: str) -> Entries:
     try:
         with os.scandir(folder or os.curdir) as found:
             return {entry.name: entry.is_dir() for entry in found}
-    except OSError:
+    except (OSError, ValueError):
         return {}
 
 

@@ -48,6 +48,8 @@ class Project:
         self._bytes = 0
         self._originals: dict[str, SourceFile] = {}
         self._files: dict[str, SourceFile | None] = {}
+        self._closed: dict[str, str] = {}
+        """The digests of those that cannot be parsed; empty where one cannot even be read."""
         self._by_module: dict[Scope, SourceFile] = {}
         self.exported: dict[tuple[str, str], Term | None] = {}
         """What was found for a name of a module, by the path of its file."""
@@ -107,8 +109,10 @@ class Project:
     def _opened(self, path: str) -> SourceFile | None:
         from stablint.static.source import SourceFile  # late: it brings libcst
 
+        self._closed[path] = ""
         try:
             data = self._read(path)
+            self._closed[path] = digest(data)
             if len(data) > LARGEST:
                 return None
             source = SourceFile(_shown(path), data)
@@ -118,19 +122,22 @@ class Project:
             _ = source.tree
         except Exception:  # whatever is wrong with it is said where it is checked
             return None
+        del self._closed[path]
         return source
 
+    def own_link(self, source: SourceFile) -> Link:
+        """Return what the findings of a file rest on first: itself."""
+        return _link(os.path.abspath(source.path), source)
+
     def links(self, source: SourceFile) -> tuple[Link, ...]:
-        """Return what the findings of a file rest on, as far as it has not been told before."""
-        around = {os.path.abspath(source.path): source, **self.behind(source)}
-        told = [Link(path, "", (), {}) for path, one in around.items() if one is None]
-        for one in (source, *(one for one in self.behind(source).values() if one is not None)):
-            path = os.path.abspath(one.path)
-            size = (len(one.led_to), len(one.asked))
-            if one is source or self._told.get(path) != size:
-                told.append(Link(path, digest(one.data), tuple(sorted(one.led_to)), dict(one.asked)))
-            if one is not source:
-                self._told[path] = size
+        """Return the imported files that the findings of a file rest on, as far as they have not been told before."""
+        told: list[Link] = []
+        for path, one in self.behind(source).items():
+            size = (len(one.led_to), len(one.asked)) if one is not None else (0, 0)
+            if self._told.get(path) == size:
+                continue
+            self._told[path] = size
+            told.append(Link(path, self._closed.get(path, ""), (), {}) if one is None else _link(path, one))
         return tuple(told)
 
     def belongs(self, module: Scope, source: SourceFile) -> None:
@@ -151,6 +158,10 @@ class Project:
                 other = found[path] = self._files.get(path)
                 ahead.extend(other.led_to if other is not None else ())
         return found
+
+
+def _link(path: str, source: SourceFile) -> Link:
+    return Link(path, digest(source.data), tuple(sorted(source.led_to)), dict(source.asked))
 
 
 def _shown(path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -11,7 +12,7 @@ from stablint.registry import load_rules
 from stablint.static.plan import Plan, rules_for
 from stablint.static.prefilter import may_concern_torch
 from stablint.static.project.project import Project
-from stablint.static.result import FileResult, failed, not_checked
+from stablint.static.result import FileResult, Link, digest, failed, not_checked
 from stablint.static.workers.protocol import Answer, Done, Loading, Ready
 from stablint.static.workers.reading import RefusedError, read_file
 
@@ -33,7 +34,8 @@ def check_each(
             answer(Done(not_checked(path, str(refused))))
             continue
         if plan.prefilter and not may_concern_torch(data):
-            answer(Done(FileResult(path, seconds=time.perf_counter() - began)))
+            own = Link(os.path.abspath(path), digest(data), (), {})
+            answer(Done(FileResult(path, seconds=time.perf_counter() - began, own=own)))
             continue
         if not loaded:
             answer(Loading())
@@ -74,7 +76,10 @@ def _check(path: str, data: bytes, plan: Plan, project: Project) -> FileResult:
     finally:
         if collecting:
             gc.enable()
-    return FileResult(path, tuple(findings), time.perf_counter() - began, rule_seconds, project.links(source))
+    seconds = time.perf_counter() - began
+    return FileResult(
+        path, tuple(findings), seconds, rule_seconds, project.own_link(source), project.links(source)
+    )
 
 
 @cache
