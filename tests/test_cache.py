@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cached_projects import PLAN, Changes, Checked, python_files, write
@@ -171,8 +172,7 @@ def both(x):
         {"q/tools/train.py"},
     ),
     "the top of the project goes": (
-        "# file: q/setup.cfg\n"
-        + project(q_net=SOFT, q_tools_t_="", q_tools_t_train=LOSS, other=OTHER),
+        "# file: q/setup.cfg\n" + project(q_net=SOFT, q_tools_t_="", q_tools_t_train=LOSS, other=OTHER),
         {"q/setup.cfg": None},
         {"q/tools/t/train.py"},
     ),
@@ -367,9 +367,7 @@ def test_what_was_not_checked_is_tried_again(checked: Checked) -> None:
     assert checked(small) == ["gone.py", "train.py"]
 
 
-def test_a_failure_is_tried_again(
-    checked: Checked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_is_tried_again(checked: Checked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_hostile_pack(tmp_path / "site")
     monkeypatch.syspath_prepend(tmp_path / "site")
     load_rules.cache_clear()
@@ -395,7 +393,13 @@ def test_names_that_are_no_unicode(checked: Checked) -> None:
 
 def test_fixes_cells_and_places_elsewhere_come_back(checked: Checked) -> None:
     write(BASE)
-    cell = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": [], "source": OTHER}
+    cell: dict[str, Any] = {
+        "cell_type": "code",
+        "metadata": {},
+        "execution_count": None,
+        "outputs": [],
+        "source": OTHER,
+    }
     text = json.dumps({"cells": [cell, cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 4})
     Path("book.ipynb").write_text(text)
     first = checked.found(PLAN, python_files())

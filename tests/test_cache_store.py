@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> N
     def full(*_: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     save("cache", "ab12", MEMORY)
     assert sorted(os.listdir("cache")) == [".gitignore", "CACHEDIR.TAG"]
 
@@ -211,9 +211,7 @@ def test_what_two_workers_tell_is_put_together() -> None:
     told.add([Link("/b.py", "3", (), {})])
     memory.learn(told)
     assert list(memory.entries) == ["x.py"]
-    assert memory.nodes["/net.py"] == Node(
-        "1", ("/a.py", "/b.py"), {"file /a.py": True, "file /b.py": True}
-    )
+    assert memory.nodes["/net.py"] == Node("1", ("/a.py", "/b.py"), {"file /a.py": True, "file /b.py": True})
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ EXCLUDED = (
     ".pytest_cache",
     ".pytype",
     ".ruff_cache",
+    ".stablint_cache",
     ".svn",
     ".tox",
     ".venv",
