@@ -6,13 +6,14 @@ import ast
 from collections.abc import Iterator
 
 from mutants.operator import Mutant, operator, removed, replaced
-from mutants.text import Text, calls_in, method
+from mutants.text import Text, calls_in, method, spelled
 
 
 @operator(b"/", "accumulation-without-scaling")
 def accumulate_without_scaling(text: Text) -> Iterator[Mutant]:
     """The gradient is as many times too large as batches are accumulated, where `loss / n` becomes `loss`, n being
-    what the number of the batch is divided by to decide whether to step.
+    what the number of the batch is divided by to decide whether to step; in doubt where the model computes the loss
+    itself: nothing shows then whether it is a mean.
     """
     for node in ast.walk(text.tree):
         loop = text.loop(node)
@@ -30,9 +31,26 @@ def accumulate_without_scaling(text: Text) -> Iterator[Mutant]:
         ):
             continue
         if isinstance(node, ast.AugAssign):
-            yield Mutant(removed(text, node), node.lineno)
+            yield Mutant(removed(text, node), node.lineno, _doubt(text, node, node.target))
         else:
-            yield Mutant((replaced(text, node, text.code(node.left)),), node.lineno)
+            edits = (replaced(text, node, text.code(node.left)),)
+            yield Mutant(edits, node.lineno, _doubt(text, node, node.left))
+
+
+def _doubt(text: Text, division: ast.AST, loss: ast.expr) -> str:
+    """Say so where every value that the function gives to a plain name is what a `model` returns."""
+    values = [
+        each.value
+        for each in ast.walk(text.function(division))
+        if isinstance(each, ast.Assign)
+        and not any(part is division for part in ast.walk(each))
+        and any(spelled(loss) == spelled(target) for target in each.targets)
+    ]
+    by_model = [
+        isinstance(value, ast.Call) and spelled(value.func).rpartition(".")[2] in ("model", "module", "net")
+        for value in values
+    ]
+    return "the model computes the loss" if by_model and all(by_model) else ""
 
 
 def _guards_step(loop: ast.AST, count: str) -> bool:
