@@ -41,6 +41,7 @@ def check_jobs(jobs: Sequence[Job], request: Request, inputs: Inputs) -> Iterato
     with progress_bar(wanted=not request.quiet) as tell:
         for job in jobs:
             progress = None if tell is None else partial(_tell, tell, before, total)
+            results: Iterator[FileResult]
             if inputs.stdin is None and request.cache and not request.timings:
                 folder = job.configuration.settings.cache_dir
                 results = check_with_cache(job.files, job.plan, folder, jobs=request.jobs, progress=progress)
