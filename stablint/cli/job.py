@@ -33,9 +33,12 @@ class Job:
 def jobs_for(files: Sequence[str], sources: Sources, *, prefilter: bool) -> list[Job]:
     """Return the jobs that files fall into: one for each configuration that is closest to some of them."""
     groups: dict[Configuration, list[str]] = {}
+    places: dict[str, str] = {}
     for path in files:
-        configuration = configuration_for(sources, os.path.dirname(place_of(path)))
-        groups.setdefault(configuration, []).append(path)
+        folder = os.path.dirname(path)
+        if folder not in places:
+            places[folder] = os.path.dirname(place_of(path))
+        groups.setdefault(configuration_for(sources, places[folder]), []).append(path)
     rules = all_rules()
     return [
         Job(
