@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -43,7 +44,8 @@ def test_what_is_saved_is_loaded(memory: Memory) -> None:
 
 def sealed(body: bytes) -> bytes:
     """A file as stablint writes it, of whatever content."""
-    return digest(body).encode() + b"\n" + body
+    packed = zlib.compress(body)
+    return digest(packed).encode() + b"\n" + packed
 
 
 WHOLE = json.dumps(msgspec.to_builtins(MEMORY)).encode()
@@ -53,8 +55,10 @@ BROKEN = {
     "no digest": WHOLE,
     "wrong digest": b"0" * 32 + b"\n" + WHOLE,
     "half": sealed(WHOLE)[: len(WHOLE) // 2],
-    "one bit": sealed(WHOLE).replace(b"x.py", b"z.py"),
-    "nothing behind the digest": sealed(b""),
+    "one bit": sealed(WHOLE)[:-9] + b"x" + sealed(WHOLE)[-8:],
+    "nothing behind the digest": digest(b"").encode() + b"\n",
+    "not packed": digest(WHOLE).encode() + b"\n" + WHOLE,
+    "nothing is packed": sealed(b""),
     "binary": bytes(range(256)) * 20,
     "not JSON": sealed(b"{"),
     "other JSON": sealed(b"[1, 2]"),

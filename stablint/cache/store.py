@@ -8,6 +8,7 @@ import os
 import re
 import tempfile
 import time
+import zlib
 
 import msgspec
 
@@ -34,8 +35,8 @@ def load(folder: str, key: str) -> Memory:
         head, _, body = read_file(path).partition(b"\n")
         if head != digest(body).encode():
             return Memory()
-        memory = _decoded(body)
-    except (RefusedError, ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        memory = _decoded(zlib.decompress(body))
+    except (RefusedError, ValueError, RecursionError, zlib.error):  # msgspec's errors are ValueErrors
         return Memory()
     with contextlib.suppress(OSError):
         os.utime(path)
@@ -44,7 +45,7 @@ def load(folder: str, key: str) -> Memory:
 
 def save(folder: str, key: str, memory: Memory) -> None:
     """Write what is remembered, all or nothing; where that is not possible, the next run does the work again."""
-    body = _encoded(memory)
+    body = zlib.compress(_encoded(memory), 1)  # paths come again and again: a tenth is left
     with contextlib.suppress(OSError, ValueError):  # ValueError: a name that no folder can have
         _prepare(folder)
         handle, temporary = tempfile.mkstemp(dir=folder, suffix=_BEING_WRITTEN)
