@@ -78,6 +78,8 @@ class Event:
     graph: bool = True
     """False under no_grad."""
     arguments: tuple[Term, ...] = ()
+    is_supposed: bool = False
+    """Whether it is a step only if the caller, in another file, gives an optimizer."""
 
 
 Make = Callable[..., list[Event]]
@@ -116,6 +118,8 @@ def events_of(
     if last in _ENGINES:
         return _backward(base, last, arguments, event, func.value)
     if last == "step":
+        if what is None and isinstance(base, Parameter) and known.interpreter.cycles is not None:
+            return event(Kind.STEP, base, is_supposed=True)
         return _step(base, what, node, arguments, event)
     if last == "zero_grad":
         return event(Kind.ZERO_GRAD, base)

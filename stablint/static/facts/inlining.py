@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stablint.static.facts.events import Event
+from stablint.static.facts.events import Event, Kind
 from stablint.static.facts.programs import Branch, Inlined, Loop, Program, Programs, Run, Step
+from stablint.static.facts.roles import role
 from stablint.static.facts.scopes import Scope
 from stablint.static.facts.terms import Term
 from stablint.static.interpret.invocations import Invocation
@@ -40,7 +41,8 @@ class Inliner:
     def _step(self, step: Step, given: Substitution | None, inside: tuple[Scope, ...]) -> Step | None:
         match step:
             case Event():
-                return step if given is None else _rebuilt(step, given)
+                rebuilt = step if given is None else _rebuilt(step, given)
+                return _settled(rebuilt) if step.is_supposed else rebuilt
             case Branch(node=node, ways=ways):
                 return Branch(node, tuple(self._program(way, given, inside) for way in ways))
             case Loop(node=node, body=body):
@@ -69,6 +71,17 @@ class Inliner:
         if not step.graph:
             body = _without_graph(body)
         return Inlined(step.node, step.statement, function, body) if body else None
+
+
+def _settled(event: Event) -> Event | None:
+    """Return what a step of something given by the caller is; None where that is no optimizer."""
+    match role(event.target) if event.target is not None else None:
+        case "optimizer":
+            return replace(event, is_supposed=False)
+        case "scheduler":
+            return replace(event, kind=Kind.SCHEDULER_STEP, is_supposed=False)
+        case _:
+            return None
 
 
 def _rebuilt(event: Event, given: Substitution) -> Event:

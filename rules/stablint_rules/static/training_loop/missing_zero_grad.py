@@ -351,6 +351,22 @@ def train(model, loader):
     for x, y in loader:
         train_step(model, optimizer, x, y)  # flagged
 """,
+        # the step of whatever it is given stands in another file
+        """\
+# file: steps.py
+def apply(o):
+    o.step()
+# file: train.py
+import torch
+import torch.nn.functional as F
+from steps import apply
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        F.cross_entropy(model(x), y).backward()  # flagged
+        apply(optimizer)
+""",
         # the backward pass stands in another file
         """\
 # file: engine.py
