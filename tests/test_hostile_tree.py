@@ -72,7 +72,7 @@ HARMLESS = {"os.putenv", "os.unsetenv", "os.killpg", "ctypes.dlopen"}
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_folder(start: tuple[str, ...], jobs: str, tree: Path) -> None:
     run = audited(
-        *start, "check", "-j", jobs, "--output-format", "json",
+        *start, "check", "-j", jobs, "--no-cache", "--output-format", "json",
         cwd=tree, log=tree.parent / "log", path=(FIXTURES / "acme",),
     )  # fmt: skip
     assert_harmless(run, tree, workers=True)
@@ -82,8 +82,21 @@ def test_folder(start: tuple[str, ...], jobs: str, tree: Path) -> None:
 
 @pytest.mark.parametrize("start", [("-m", "stablint"), RUN], ids=["module", "script"])
 def test_one_file(start: tuple[str, ...], tree: Path) -> None:
-    run = audited(*start, "check", "json.py", cwd=tree, log=tree.parent / "log", path=(FIXTURES / "acme",))
+    run = audited(
+        *start, "check", "json.py", "--no-cache", cwd=tree, log=tree.parent / "log", path=(FIXTURES / "acme",)
+    )
     assert_harmless(run, tree, workers=False)
+
+
+def test_what_is_remembered_is_written_into_one_folder(tree: Path) -> None:
+    command = ("-m", "stablint", "check", "json.py")
+    for _ in range(2):
+        run = audited(*command, cwd=tree, log=tree.parent / "log", path=(FIXTURES / "acme",))
+        assert run.status == 1, run.err
+        assert not tree.parent.joinpath("was-run").exists()
+        written = {Path(tree, name).parent for name in run.opened(writing=True) - {os.devnull}}
+        assert written <= {tree / ".stablint_cache"}
+    assert tree.joinpath(".stablint_cache").is_dir()
 
 
 @pytest.mark.parametrize("start", [("-m", "stablint"), RUN], ids=["module", "script"])
@@ -98,7 +111,7 @@ def test_standard_input(start: tuple[str, ...], tree: Path) -> None:
 
 def test_fix_writes_the_file_and_a_temporary_one_beside_it(tree: Path) -> None:
     run = audited(
-        "-m", "stablint", "check", "json.py", "--fix-only", "--exit-non-zero-on-fix",
+        "-m", "stablint", "check", "json.py", "--fix-only", "--exit-non-zero-on-fix", "--no-cache",
         cwd=tree, log=tree.parent / "log", path=(FIXTURES / "acme",),
     )  # fmt: skip
     assert run.status == 1, run.err
