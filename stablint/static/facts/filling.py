@@ -158,15 +158,6 @@ def _is_rooted(term: Term) -> bool:
     )
 
 
-def _frozen(source: SourceFile) -> Iterator[Fill]:
-    """Yield the calls of `requires_grad_`, of a tensor or of all of an object."""
-    for call in source.ask(syntax).calls.get("requires_grad_", ()):
-        if isinstance(call.node.func, cst.Attribute):
-            base = source.ask(values).of(call.node.func.value)
-            target = parameters_of(base, call.node) if isinstance(base, Instance | Receiver) else base
-            yield Fill(call.node, call.scope, call.statement, (target,), kind="freeze")
-
-
 _INITIALISING = re.compile(
     r"init|reset|load|pretrain|weight|xavier|kaiming|glorot|orthog|normal|uniform", re.IGNORECASE
 )

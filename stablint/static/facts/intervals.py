@@ -17,7 +17,6 @@ from stablint.static.facts.terms import (
     Constant,
     Display,
     Either,
-    Instance,
     Item,
     Operation,
     Parameter,
@@ -645,8 +644,3 @@ _TRANSFER: dict[str, Callable[[Operation, Look], Interval]] = {
     "softmax": _softmax, "softmin": _softmax, "max": _largest, "amax": _largest, "abs": _absolute, "relu": _relu,
     "square": _square, "einsum": lambda term, look: TOP,
 }  # fmt: skip
-
-
-def is_instance_of(term: Term, *dotted: str) -> bool:
-    """Whether a term is an object of one of these outside classes."""
-    return isinstance(term, Instance) and term.dotted in dotted

@@ -51,7 +51,6 @@ WRAPPERS = {
 }
 """Modules that run the module they are given."""
 
-_BUILTIN_SEQUENCES = {"list", "tuple", "set", "sorted", "iter", "frozenset"}
 _SELF_RETURNING = {
     "to", "cuda", "cpu", "half", "float", "double", "bfloat16", "train", "eval", "apply", "requires_grad_",
     "type", "xpu", "to_empty", "share_memory",
