@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 
 
@@ -39,3 +41,14 @@ def test_stages(tmp_path: Path) -> None:
     table = run("stages.py", folder=tmp_path)
     assert table.startswith("3 files, 9 lines")
     assert "libcst: QualifiedNameProvider" in rows(table)
+
+
+def test_again(tmp_path: Path) -> None:
+    told = run("again.py", "--repeats", "1", folder=tmp_path)
+    assert re.match(r"5 files: \d+\.\d s, then \d+\.\d\d s: \d+ times faster, ", told)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_memory(tmp_path: Path) -> None:
+    told = run("memory.py", "--copies", "2", "--jobs", "1", folder=tmp_path)
+    assert re.match(r"[1-9]\d* MB at most, 10 files, 1 workers, ", told)
